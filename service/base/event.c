@@ -46,7 +46,8 @@ static int event_source_new(const void *ctx, EventSource **ret) {
 }
 
 /* Hands the new source out when adding it went well, else forgets it. */
-static int event_source_finish(EventSource *source, int r, int64_t priority, int enabled, EventSource **ret) {
+static int event_source_finish(EventSource *source, int r, int64_t priority, int enabled,
+                               EventSource **ret) {
         if (r >= 0) {
                 r = sd_event_source_set_priority(source->source, priority);
         }
@@ -73,20 +74,21 @@ int event_add_io(const void *ctx, Event *event, int fd, uint32_t events, int64_t
         return event_source_finish(source, r, priority, SD_EVENT_ON, ret);
 }
 
-int event_add_signal(const void *ctx, Event *event, int signal, sd_event_signal_handler_t callback, void *userdata,
-                     EventSource **ret) {
+int event_add_signal(const void *ctx, Event *event, int signal, sd_event_signal_handler_t callback,
+                     void *userdata, EventSource **ret) {
         EventSource *source;
         int r = event_source_new(ctx, &source);
 
         if (r < 0) {
                 return r;
         }
-        r = sd_event_add_signal(event->loop, &source->source, signal | SD_EVENT_SIGNAL_PROCMASK, callback, userdata);
+        r = sd_event_add_signal(event->loop, &source->source, signal | SD_EVENT_SIGNAL_PROCMASK, callback,
+                                userdata);
         return event_source_finish(source, r, SD_EVENT_PRIORITY_NORMAL, SD_EVENT_ON, ret);
 }
 
-int event_add_deferred(const void *ctx, Event *event, int64_t priority, sd_event_handler_t callback, void *userdata,
-                       EventSource **ret) {
+int event_add_deferred(const void *ctx, Event *event, int64_t priority, sd_event_handler_t callback,
+                       void *userdata, EventSource **ret) {
         EventSource *source;
         int r = event_source_new(ctx, &source);
 
@@ -97,16 +99,16 @@ int event_add_deferred(const void *ctx, Event *event, int64_t priority, sd_event
         return event_source_finish(source, r, priority, SD_EVENT_OFF, ret);
 }
 
-int event_add_timer(const void *ctx, Event *event, int64_t priority, sd_event_time_handler_t callback, void *userdata,
-                    EventSource **ret) {
+int event_add_timer(const void *ctx, Event *event, int64_t priority, sd_event_time_handler_t callback,
+                    void *userdata, EventSource **ret) {
         EventSource *source;
         int r = event_source_new(ctx, &source);
 
         if (r < 0) {
                 return r;
         }
-        r = sd_event_add_time(event->loop, &source->source, CLOCK_MONOTONIC, /* usec= */ 0, /* accuracy= */ 1000,
-                              callback, userdata);
+        r = sd_event_add_time(event->loop, &source->source, CLOCK_MONOTONIC, /* usec= */ 0,
+                              /* accuracy= */ 1000, callback, userdata);
         return event_source_finish(source, r, priority, SD_EVENT_OFF, ret);
 }
 

@@ -26,14 +26,14 @@ int event_new(const void *ctx, Event **ret);
 /* Each adds a source with `priority` (lower goes first). The source is freed with its talloc parent. */
 int event_add_io(const void *ctx, Event *event, int fd, uint32_t events, int64_t priority,
                  sd_event_io_handler_t callback, void *userdata, EventSource **ret);
-int event_add_signal(const void *ctx, Event *event, int signal, sd_event_signal_handler_t callback, void *userdata,
-                     EventSource **ret);
+int event_add_signal(const void *ctx, Event *event, int signal, sd_event_signal_handler_t callback,
+                     void *userdata, EventSource **ret);
 
 /* Added switched off; event_source_arm_once() and event_source_arm_timer() switch them on. */
-int event_add_deferred(const void *ctx, Event *event, int64_t priority, sd_event_handler_t callback, void *userdata,
-                       EventSource **ret);
-int event_add_timer(const void *ctx, Event *event, int64_t priority, sd_event_time_handler_t callback, void *userdata,
-                    EventSource **ret);
+int event_add_deferred(const void *ctx, Event *event, int64_t priority, sd_event_handler_t callback,
+                       void *userdata, EventSource **ret);
+int event_add_timer(const void *ctx, Event *event, int64_t priority, sd_event_time_handler_t callback,
+                    void *userdata, EventSource **ret);
 
 /* Runs a deferred source once, in a later iteration of the loop. */
 int event_source_arm_once(EventSource *source);

@@ -45,7 +45,7 @@ static inline void list_remove(List *link) {
 }
 
 /* The element that the link is a member of. */
-#define list_entry(link, type, member) ((type *) (void *) ((char *) (link) - offsetof(type, member)))
+#define list_entry(link, type, member) ((type *) (void *) ((char *) (link) -offsetof(type, member)))
 
 /* Walks the links; the current one may be removed meanwhile. */
 #define LIST_FOREACH(i, head) \

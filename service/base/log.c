@@ -32,8 +32,8 @@ static bool stderr_is_journal(void) {
         unsigned long long device, inode;
         struct stat st;
 
-        return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 && fstat(STDERR_FILENO, &st) == 0 &&
-               st.st_dev == device && st.st_ino == inode;
+        return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+               fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
 }
 
 void log_open(const char *identifier, const char *domain, int level) {
@@ -60,7 +60,8 @@ static void log_to_stderr(const char *message) {
         int n;
 
         if (log_target.domain) {
-                n = snprintf(line, sizeof(line), "%s[%s]: %s\n", log_target.identifier, log_target.domain, message);
+                n = snprintf(line, sizeof(line), "%s[%s]: %s\n", log_target.identifier, log_target.domain,
+                             message);
         } else {
                 n = snprintf(line, sizeof(line), "%s: %s\n", log_target.identifier, message);
         }
@@ -100,7 +101,8 @@ static void log_to_journal(int level, const char *message_id, const LogField *fi
         JournalRecord record = { .n = 0 };
 
         snprintf(message_field, sizeof(message_field), "MESSAGE=%s", message);
-        record.iov[record.n++] = (struct iovec){ .iov_base = message_field, .iov_len = strlen(message_field) };
+        record.iov[record.n++] = (struct iovec){ .iov_base = message_field,
+                                                 .iov_len = strlen(message_field) };
         journal_add(&record, "PRIORITY", NULL, level);
         journal_add(&record, "SYSLOG_IDENTIFIER", log_target.identifier, 0);
         journal_add(&record, log_target.domain ? "IVSHMEM_DOMAIN" : NULL, log_target.domain, 0);
@@ -111,7 +113,8 @@ static void log_to_journal(int level, const char *message_id, const LogField *fi
         (void) sd_journal_sendv(record.iov, record.n);
 }
 
-void log_record(int level, const char *message_id, const LogField *fields, size_t n_fields, const char *format, ...) {
+void log_record(int level, const char *message_id, const LogField *fields, size_t n_fields,
+                const char *format, ...) {
         char message[MESSAGE_MAX];
         va_list ap;
 

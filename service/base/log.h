@@ -26,8 +26,8 @@ void log_open(const char *identifier, const char *domain, int level);
 void log_set_level(int level);
 
 /* Writes one record. `message_id` is one of the 128-bit ids of messages.h as 32 hexadecimal digits, or NULL. */
-void log_record(int level, const char *message_id, const LogField *fields, size_t n_fields, const char *format, ...)
-        __attribute__((format(printf, 5, 6)));
+void log_record(int level, const char *message_id, const LogField *fields, size_t n_fields,
+                const char *format, ...) __attribute__((format(printf, 5, 6)));
 
 /* A record that needs no fields of its own. */
 #define log_plain(level, ...) log_record((level), NULL, NULL, 0, __VA_ARGS__)

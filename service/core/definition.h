@@ -89,7 +89,7 @@ struct Definition {
         char *numa_nodes; /* "0-1,3" */
         NumaPolicy numa_policy;
         bool prefault;
-        char *path; /* absolute; NULL: anonymous, sealed memory */
+        char *path;            /* absolute; NULL: anonymous, sealed memory */
         AccessRule path_user;  /* text NULL: not given */
         AccessRule path_group; /* text NULL: not given */
         uint32_t path_mode;
@@ -102,7 +102,7 @@ struct Definition {
 
         RuleSet access;
         uint32_t peers_per_user; /* 0: no limit below max_peers */
-        uint32_t connect_rate;   /* new connections a second and user, bursts of ten times that; 0: no limit */
+        uint32_t connect_rate; /* new connections a second and user, bursts of ten times that; 0: no limit */
 
         Reservation *reservations;
         size_t n_reservations;

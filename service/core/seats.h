@@ -31,10 +31,10 @@ extern const char *const seat_state_names[_SEAT_STATE_MAX];
 
 struct Seat {
         SeatState state;
-        bool reserved;     /* given only to who asks for this VM ID */
-        uint32_t index;    /* position in the list of opened seats; of opened seats only */
-        uint64_t left;     /* counts leaves of the domain: when this seat became vacant */
-        char *identity;    /* of the occupant, or of the last one; NULL before the first */
+        bool reserved;  /* given only to who asks for this VM ID */
+        uint32_t index; /* position in the list of opened seats; of opened seats only */
+        uint64_t left;  /* counts leaves of the domain: when this seat became vacant */
+        char *identity; /* of the occupant, or of the last one; NULL before the first */
 };
 
 /* Outcomes of choosing and taking a seat. */
@@ -51,6 +51,7 @@ int seats_new(void *ctx, uint32_t max_peers, uint32_t vectors, Topology topology
 
 uint32_t seats_vectors(const Seats *seats);
 uint32_t seats_max(const Seats *seats);
+Topology seats_topology(const Seats *seats);
 uint32_t seats_opened(const Seats *seats);
 uint32_t seats_taken(const Seats *seats);
 

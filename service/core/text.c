@@ -73,8 +73,8 @@ int boolean_parse(const char *text, bool *ret) {
                 const char *text;
                 bool value;
         } table[] = {
-                { "yes", true },   { "true", true },   { "on", true },   { "1", true },
-                { "no", false },   { "false", false }, { "off", false }, { "0", false },
+                { "yes", true }, { "true", true },   { "on", true },   { "1", true },
+                { "no", false }, { "false", false }, { "off", false }, { "0", false },
         };
 
         for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
@@ -136,7 +136,8 @@ bool domain_name_is_valid(const char *name) {
                 return false;
         }
         for (size_t i = 1; i < n; i++) {
-                if (!is_lower(name[i]) && !(name[i] >= '0' && name[i] <= '9') && name[i] != '_' && name[i] != '-') {
+                if (!is_lower(name[i]) && !(name[i] >= '0' && name[i] <= '9') && name[i] != '_' &&
+                    name[i] != '-') {
                         return false;
                 }
         }

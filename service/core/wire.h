@@ -54,13 +54,13 @@ struct WireEvent {
 /* What became of a message. All but WIRE_OK end the conversation. */
 enum WireResult {
         WIRE_OK = 0,
-        WIRE_REFUSED,             /* a version other than 0; wire_decoder_refusal() has it */
-        WIRE_BAD_VM_ID,           /* outside 0 .. 65535 */
-        WIRE_BAD_MEMORY,          /* the third message is not -1 */
-        WIRE_MISSING_DESCRIPTOR,  /* the memory came without one */
-        WIRE_SURPLUS_DESCRIPTOR,  /* version or VM ID came with one */
-        WIRE_TOO_MANY_VECTORS,    /* more than VECTORS_MAX connects for one VM ID */
-        WIRE_NOT_CONNECTED,       /* a disconnect of a VM ID that never connected */
+        WIRE_REFUSED,            /* a version other than 0; wire_decoder_refusal() has it */
+        WIRE_BAD_VM_ID,          /* outside 0 .. 65535 */
+        WIRE_BAD_MEMORY,         /* the third message is not -1 */
+        WIRE_MISSING_DESCRIPTOR, /* the memory came without one */
+        WIRE_SURPLUS_DESCRIPTOR, /* version or VM ID came with one */
+        WIRE_TOO_MANY_VECTORS,   /* more than VECTORS_MAX connects for one VM ID */
+        WIRE_NOT_CONNECTED,      /* a disconnect of a VM ID that never connected */
         _WIRE_RESULT_MAX,
 };
 

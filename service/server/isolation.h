@@ -24,7 +24,8 @@ struct Isolation {
         SeccompMode seccomp;
         const int *keep_fds; /* the descriptors that stay open beside 0, 1 and 2 */
         size_t n_keep_fds;
-        const char *const *read_paths; /* files and directories that may be read later (Landlock); missing ones are skipped */
+        const char *const *
+                read_paths; /* files and directories that may be read later (Landlock); missing ones are skipped */
         size_t n_read_paths;
         const int *remove_fds; /* directories in which own files are removed at the end (Landlock) */
         size_t n_remove_fds;

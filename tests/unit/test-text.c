@@ -122,8 +122,8 @@ static void test_domain_names(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                TEST(test_sizes),   TEST(test_sizes_round_trip), TEST(test_booleans),
-                TEST(test_numbers), TEST(test_names),            TEST(test_domain_names),
+                TEST(test_sizes), TEST(test_sizes_round_trip), TEST(test_booleans), TEST(test_numbers),
+                TEST(test_names), TEST(test_domain_names),
         };
 
         return cmocka_run_group_tests_name("text", tests, NULL, NULL);
