@@ -13,8 +13,10 @@ struct Seats {
         uint32_t max;
         uint32_t vectors;
         Topology topology;
-        Seat *by_id;      /* max seats */
-        uint32_t *opened; /* VM IDs in the order in which they were opened; room for max */
+        Seat *by_id;      /* n_known seats; each above was never touched: unopened */
+        uint32_t *opened; /* VM IDs in the order in which they were opened; room for n_known */
+        uint32_t
+                n_known; /* grows with the IDs in use, so that 65,536 possible seats cost an idle domain nothing */
         uint32_t n_opened;
         uint32_t n_taken;
         uint64_t n_leaves;
@@ -40,12 +42,6 @@ int seats_new(void *ctx, uint32_t max_peers, uint32_t vectors, Topology topology
         seats->max = max_peers;
         seats->vectors = vectors;
         seats->topology = topology;
-        seats->by_id = talloc_zero_array(seats, Seat, max_peers);
-        seats->opened = talloc_zero_array(seats, uint32_t, max_peers);
-        if (!seats->by_id || !seats->opened) {
-                talloc_free(seats);
-                return -ENOMEM;
-        }
         *ret = seats;
         return 0;
 }
@@ -70,13 +66,44 @@ uint32_t seats_taken(const Seats *seats) {
         return seats->n_taken;
 }
 
-static Seat *seat_at(const Seats *seats, uint32_t vm_id) {
+const Seat *seats_get(const Seats *seats, uint32_t vm_id) {
+        static const Seat untouched = { .state = SEAT_UNOPENED };
+
         assert(vm_id < seats->max);
-        return &seats->by_id[vm_id];
+        return vm_id < seats->n_known ? &seats->by_id[vm_id] : &untouched;
 }
 
-const Seat *seats_get(const Seats *seats, uint32_t vm_id) {
-        return seat_at(seats, vm_id);
+/* Makes room for the seats up to this one. -ENOMEM leaves all as it was, but perhaps for the room. */
+static int seats_grow(Seats *seats, uint32_t vm_id) {
+        uint32_t n = seats->n_known ?: 16;
+        uint32_t *opened;
+        Seat *by_id;
+
+        if (vm_id < seats->n_known) {
+                return 0;
+        }
+        while (n <= vm_id) {
+                n *= 2;
+        }
+        by_id = talloc_realloc(seats, seats->by_id, Seat, n);
+        if (!by_id) {
+                return -ENOMEM;
+        }
+        seats->by_id = by_id;
+        opened = talloc_realloc(seats, seats->opened, uint32_t, n);
+        if (!opened) {
+                return -ENOMEM;
+        }
+        seats->opened = opened;
+        memset(by_id + seats->n_known, 0, (n - seats->n_known) * sizeof(*by_id));
+        seats->n_known = n;
+        return 0;
+}
+
+/* A seat that is, or was, in use. */
+static Seat *seat_known(Seats *seats, uint32_t vm_id) {
+        assert(vm_id < seats->n_known);
+        return &seats->by_id[vm_id];
 }
 
 uint32_t seats_opened_id(const Seats *seats, uint32_t index) {
@@ -108,7 +135,7 @@ static Preference seat_preference(const Seat *seat, const char *identity) {
 
 static SeatResult seats_choose_lowest(const Seats *seats, uint32_t *ret_vm_id) {
         for (uint32_t id = 0; id < seats->max; id++) {
-                if (seat_is_choosable(&seats->by_id[id])) {
+                if (seat_is_choosable(seats_get(seats, id))) {
                         *ret_vm_id = id;
                         return SEAT_OK;
                 }
@@ -123,12 +150,14 @@ SeatResult seats_choose(const Seats *seats, const char *identity, uint32_t *ret_
         if (seats->n_taken == 0) {
                 return seats_choose_lowest(seats, ret_vm_id);
         }
-        for (uint32_t id = 0; id < seats->max && best != PREFER_OWN; id++) {
-                Preference preference = seat_preference(&seats->by_id[id], identity);
+        /* The first seat above the known ones stands for all of them. */
+        for (uint32_t id = 0; id < seats->max && id <= seats->n_known && best != PREFER_OWN; id++) {
+                const Seat *seat = seats_get(seats, id);
+                Preference preference = seat_preference(seat, identity);
 
                 /* Of equals the lowest is taken, but of others' seats the one left longest ago. */
                 if (preference < best || (preference == PREFER_VACANT && best == PREFER_VACANT &&
-                                          seats->by_id[id].left < seats->by_id[best_id].left)) {
+                                          seat->left < seats_get(seats, best_id)->left)) {
                         best = preference;
                         best_id = id;
                 }
@@ -141,7 +170,7 @@ SeatResult seats_choose(const Seats *seats, const char *identity, uint32_t *ret_
 }
 
 SeatResult seats_check(const Seats *seats, uint32_t vm_id) {
-        switch (seat_at(seats, vm_id)->state) {
+        switch (seats_get(seats, vm_id)->state) {
         case SEAT_TAKEN:
                 return SEAT_IS_TAKEN;
         case SEAT_RETIRED:
@@ -152,9 +181,15 @@ SeatResult seats_check(const Seats *seats, uint32_t vm_id) {
 }
 
 int seats_take(Seats *seats, uint32_t vm_id, const char *identity) {
-        Seat *seat = seat_at(seats, vm_id);
+        Seat *seat;
+        int r;
 
         assert(seats_check(seats, vm_id) == SEAT_OK);
+        r = seats_grow(seats, vm_id);
+        if (r < 0) {
+                return r;
+        }
+        seat = seat_known(seats, vm_id);
         if (!seat->identity || strcmp(seat->identity, identity) != 0) {
                 char *copy = talloc_strdup(seats, identity);
 
@@ -174,7 +209,7 @@ int seats_take(Seats *seats, uint32_t vm_id, const char *identity) {
 }
 
 void seats_leave(Seats *seats, uint32_t vm_id) {
-        Seat *seat = seat_at(seats, vm_id);
+        Seat *seat = seat_known(seats, vm_id);
 
         assert(seat->state == SEAT_TAKEN);
         seat->state = SEAT_VACANT;
@@ -183,7 +218,7 @@ void seats_leave(Seats *seats, uint32_t vm_id) {
 }
 
 void seats_retire(Seats *seats, uint32_t vm_id) {
-        Seat *seat = seat_at(seats, vm_id);
+        Seat *seat = seat_known(seats, vm_id);
 
         assert(seat->state == SEAT_TAKEN || seat->state == SEAT_VACANT);
         if (seat->state == SEAT_TAKEN) {
@@ -192,8 +227,16 @@ void seats_retire(Seats *seats, uint32_t vm_id) {
         seat->state = SEAT_RETIRED;
 }
 
-void seats_reserve(Seats *seats, uint32_t vm_id, bool reserved) {
-        seat_at(seats, vm_id)->reserved = reserved;
+int seats_reserve(Seats *seats, uint32_t vm_id, bool reserved) {
+        int r;
+
+        assert(vm_id < seats->max);
+        r = seats_grow(seats, vm_id);
+        if (r < 0) {
+                return r;
+        }
+        seat_known(seats, vm_id)->reserved = reserved;
+        return 0;
 }
 
 bool seats_sees(const Seats *seats, uint32_t vm_id, uint32_t other) {

@@ -81,8 +81,8 @@ void seats_leave(Seats *seats, uint32_t vm_id);
 /* Retires an opened seat, taken or vacant: its VM ID is not given again. */
 void seats_retire(Seats *seats, uint32_t vm_id);
 
-/* A reserved seat is not chosen for others; who sits there stays. */
-void seats_reserve(Seats *seats, uint32_t vm_id, bool reserved);
+/* A reserved seat is not chosen for others; who sits there stays. -ENOMEM leaves everything as it was. */
+int seats_reserve(Seats *seats, uint32_t vm_id, bool reserved);
 
 /* Whether the peers at one seat are told of the doorbells of another: always in a mesh; in a star when either is
  * seat 0. A peer is always told of its own. */

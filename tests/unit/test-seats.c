@@ -132,7 +132,7 @@ static void test_reserved_seats_are_passed_over(void **state) {
         Seats *seats = new_seats(*state, 3);
         uint32_t vm_id;
 
-        seats_reserve(seats, 0, true);
+        assert_int_equal(seats_reserve(seats, 0, true), 0);
         assert_int_equal(join(seats, "a"), 1);
         assert_int_equal(seats_check(seats, 0), SEAT_OK);
         assert_int_equal(seats_take(seats, 0, "master"), 0);
@@ -140,7 +140,7 @@ static void test_reserved_seats_are_passed_over(void **state) {
         seats_leave(seats, 0);
         assert_int_equal(join(seats, "master"), 2);
         assert_int_equal(seats_choose(seats, "b", &vm_id), SEAT_NONE_FREE);
-        seats_reserve(seats, 0, false);
+        assert_int_equal(seats_reserve(seats, 0, false), 0);
         assert_int_equal(join(seats, "b"), 0);
         talloc_free(seats);
 }
