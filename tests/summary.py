@@ -4,7 +4,7 @@
 
 RECORD has a line for each thing that was run, its fields separated by tabs:
 
-    step  LABEL  STATUS                      something that passes or fails as a whole (a build)
+    step  LABEL  STATUS                      a build: one failure when it fails, and no test when it does not
     meson LABEL  STATUS BUILD-DIRECTORY LOG  a `meson test` with `--logbase LOG`, after `meson test --list > LOG-list.txt`
 
 STATUS is an exit status. Each TAP subtest counts as one test, each other test program as one. What a program did
@@ -20,12 +20,14 @@ import sys
 import xml.etree.ElementTree
 from dataclasses import dataclass, field
 
+NO_TESTS = "No suitable tests defined."  # what meson lists then
 GOOD = ("OK", "EXPECTEDFAIL", "SKIP")
 
 
 @dataclass
 class Tally:
     label: str
+    build: bool = False
     passed: int = 0
     failures: list = field(default_factory=list)  # texts
     skips: list = field(default_factory=list)  # (test, reason)
@@ -137,7 +139,9 @@ def count_meson(label, status, build, log):
         else:
             count_program(tally, short(name), run)
     for name in lines_of(f"{log}-list.txt"):
-        if name not in runs:
+        if name == NO_TESTS:
+            tally.failures.append("there is no such test")
+        elif name not in runs:
             tally.failures.append(f"{short(name)}: never ran")
     if int(status) and not tally.failures:
         tally.failures.append(f"meson test ended with status {status}")
@@ -145,7 +149,7 @@ def count_meson(label, status, build, log):
 
 
 def count_step(label, status):
-    return Tally(label, failures=[f"ended with status {status}"]) if int(status) else Tally(label, passed=1)
+    return Tally(label, build=True, failures=[f"ended with status {status}"] if int(status) else [])
 
 
 def read_record(path):
@@ -172,6 +176,9 @@ def main(record):
     width = max((len(tally.label) for tally in tallies), default=0)
     print()
     for tally in tallies:
+        if tally.build:
+            print(f"{tally.label:{width}} {'FAILED' if tally.failures else 'done'}")
+            continue
         skipped = f"{len(tally.skips):4} skipped" if tally.skips else ""
         print(f"{tally.label:{width}} {tally.passed:5} passed {len(tally.failures):4} failed {skipped}".rstrip())
     print()

@@ -88,7 +88,7 @@ def expect(tap, name, found, counts):
 
 
 def main(summary):
-    tap = Tap(len(PROGRAMS) + 7)
+    tap = Tap(len(PROGRAMS) + 8)
     with tempfile.TemporaryDirectory(prefix="summary-self.") as folder:
         write_project(folder)
         subprocess.run(["meson", "setup", f"{folder}/build", folder], capture_output=True, check=True)
@@ -98,7 +98,8 @@ def main(summary):
         total = tuple(map(sum, zip(*(counts for _, _, counts in PROGRAMS.values()))))
         expect(tap, "all at once", summarize(summary, folder, everything), total)
         expect(tap, "two builds", summarize(summary, folder, everything + only(folder, "good")), (total[0] + 2, *total[1:]))
-        expect(tap, "a build that fails", summarize(summary, folder, "step\tbuild\t1\nstep\tother\t0\n"), (1, 1, 0))
+        expect(tap, "a build that fails", summarize(summary, folder, "step\tbuild\t1\nstep\tother\t0\n"), (0, 1, 0))
+        expect(tap, "nothing but builds", summarize(summary, folder, "step\tbuild\t0\n"), (0, 0, 0))
         expect(tap, "nothing ran", summarize(summary, folder, ""), (0, 0, 0))
         expect(tap, "meson fails", summarize(summary, folder, only(folder, "good").replace("\t0\t", "\t2\t")), (2, 1, 0))
 
