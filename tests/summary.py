@@ -5,7 +5,7 @@
 RECORD has a line for each thing that was run, its fields separated by tabs:
 
     step  LABEL  STATUS                      a build: one failure when it fails, and no test when it does not
-    meson LABEL  STATUS BUILD-DIRECTORY LOG  a `meson test` with `--logbase LOG`, after `meson test --list > LOG-list.txt`
+    meson LABEL  STATUS BUILD-DIRECTORY LOG  a `meson test`; LOG: what its logs begin with; LOG-list.txt: --list
 
 STATUS is an exit status. Each TAP subtest counts as one test, each other test program as one. What a program did
 not say is not made up: one that crashed, ran out of time, printed no plan or a wrong one, or was never started counts

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Installs the built project into an empty folder and looks at what came. usage: install.py SOURCE-DIRECTORY BUILD-DIRECTORY"""
+"""Installs the built project into an empty folder and looks at what came.
+
+usage: install.py SOURCE-DIRECTORY BUILD-DIRECTORY
+"""
 
 import glob
 import json
@@ -71,7 +74,7 @@ def main(source, build):
         )
         tap.result(
             "programs and manual pages are there",
-            [f"no {name}" for name in wanted(source) if not any(path.endswith((name, name + ".gz")) for path in files)],
+            [f"no {name}" for name in wanted(source) if not any(path.endswith(name) for path in files)],
         )
         tap.result("modes", mode_problems(files))
         tap.result("no installed text names a build folder", path_problems(files, [source, build]))

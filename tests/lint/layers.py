@@ -27,9 +27,9 @@ IMPURE_CALLS = """
     accept accept4 access alarm bind chdir chmod chown clock clock_gettime close closedir connect creat dprintf dup
     dup2 dup3 epoll_create1 epoll_ctl epoll_wait eventfd execv execve execvp exit fallocate fchmod fchown fcntl fdopen
     fgets fopen fork fprintf fputs fread freopen fscanf fstat fsync ftruncate fwrite getenv geteuid getgid getgrnam
-    getline getpid getppid getpwnam getpwuid getrandom getrlimit getsockopt gettimeofday getuid ioctl kill listen log_debug
-    log_error log_full log_info log_notice log_warning lseek lstat madvise mbind memfd_create mkdir mkstemp mlock mmap
-    mount mprotect munmap nanosleep open openat openlog opendir perror pidfd_open pipe pipe2 poll ppoll prctl pread
+    getline getpid getppid getpwnam getpwuid getrandom getrlimit getsockopt gettimeofday getuid ioctl kill listen
+    log_debug log_error log_full log_info log_notice log_warning lseek lstat madvise mbind memfd_create mkdir mkstemp
+    mlock mmap mount mprotect munmap nanosleep open openat openlog opendir perror pidfd_open pipe pipe2 poll ppoll prctl pread
     preadv2 printf pthread_create putenv puts pwrite raise rand random read readdir readlink readv recv recvmsg remove
     rename rmdir scanf secure_getenv select send sendmmsg sendmsg sendto setenv setrlimit setsockopt shm_open shutdown
     sigaction signal socket socketpair srand stat statfs symlink syscall sysconf syslog time truncate umask unlink
@@ -74,7 +74,11 @@ LAYERS = (
         ("service/manager/", "service/core/", "service/base/", "dbus/"),
         (r"talloc\.h", r"systemd/sd-[a-z0-9]+\.h"),
     ),
-    Layer("dbus/", ("dbus/", "service/manager/", "service/base/"), (r"talloc\.h", r"systemd/sd-(bus|event)[a-z-]*\.h")),
+    Layer(
+        "dbus/",
+        ("dbus/", "service/manager/", "service/base/"),
+        (r"talloc\.h", r"systemd/sd-(bus|event)[a-z-]*\.h"),
+    ),
     Layer(
         "client/",
         ("client/", "service/core/wire.h", "dbus/names.h"),
@@ -101,7 +105,7 @@ def includes_of(tree, path):
 
 
 def candidates(tree, path, name):
-    """The headers of this project that `#include "name"` in `path` can mean; one, if it is beside it or a path from the top."""
+    """The headers of this project that `#include "name"` can mean: one, if beside the file or a path from the top."""
     folder = path.rpartition("/")[0]
     beside = f"{folder}/{name}" if folder else name
     headers = [header for header in tree.paths if header.endswith((".h", ".inc"))]

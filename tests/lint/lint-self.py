@@ -70,7 +70,7 @@ BAD = {
         ({"docs/meson.build": "# SPDX-License-Identifier: LGPL-2.1-or-later\nfoo()\n"}, "meson.build:2: no comment"),
     ],
     layers.check_layers: [
-        ({"service/base/a.c": '#include "service/core/seat.h"'}, "service/core/seat.h is above or beside service/base/"),
+        ({"service/base/a.c": '#include "service/core/seat.h"'}, "seat.h is above or beside service/base/"),
         ({"service/core/a.c": '#include "service/base/fd.h"'}, "service/base/fd.h is above"),
         ({"service/core/a.c": "#include <unistd.h>"}, "<unistd.h> is not for service/core/"),
         ({"service/core/a.c": "#include <systemd/sd-event.h>"}, "<systemd/sd-event.h> is not for"),
@@ -100,7 +100,7 @@ BAD = {
     ],
     form.check_pragma_once: [({"service/core/a.h": "#ifndef A\n/*\n#pragma once\n*/"}, "a.h:1: no #pragma once")],
     form.check_header_bodies: [
-        ({"service/core/a.h": "static inline int f(int x) {\n        x++;\n        x++;\n        x++;\n        return x;\n}\n"}, "f() has 4 lines"),
+        ({"service/core/a.h": "\n".join(["static inline void f(int x) {", *body(4), "}"])}, "f() has 4 lines"),
     ],
     form.check_file_length: [({"service/core/a.c": "\n" * 600}, "600 lines")],
     form.check_function_length: [
@@ -117,7 +117,10 @@ BAD = {
         ),
     ],
     form.check_goto: [
-        ({"service/core/a.c": "int f(void) {\nagain:\n        x();\n        goto again;\n}\n"}, "a.c:4: goto again goes back to line 2"),
+        (
+            {"service/core/a.c": "int f(void) {\nagain:\n        x();\n        goto again;\n}\n"},
+            "a.c:4: goto again goes back to line 2",
+        ),
     ],
     form.check_forbidden_functions: [
         ({"service/core/a.c": "strcpy(a, b);"}, "strcpy(): use"),

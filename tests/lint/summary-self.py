@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Proves that the sum of `./run test` is true: tests/summary.py against meson's real logs of tests that fail in every way.
+"""Proves that the sum of `./run test` is true: tests/summary.py against meson's logs of tests that fail in every way.
 
 usage: summary-self.py SUMMARY
 """
@@ -82,33 +82,34 @@ def last_line(passed, failed, skipped):
     return f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else "")
 
 
-def expect(tap, name, found, counts):
-    wanted = (last_line(*counts), 0 if counts[0] and not counts[1] else 1)
-    tap.result(name, [] if found == wanted else [f"wanted {wanted}, got {found}"])
-
-
 def main(summary):
     tap = Tap(len(PROGRAMS) + 8)
     with tempfile.TemporaryDirectory(prefix="summary-self.") as folder:
         write_project(folder)
         subprocess.run(["meson", "setup", f"{folder}/build", folder], capture_output=True, check=True)
         everything = run_meson(folder)
+
+        def expect(name, record, counts):
+            wanted = (last_line(*counts), 0 if counts[0] and not counts[1] else 1)
+            found = summarize(summary, folder, record)
+            tap.result(name, [] if found == wanted else [f"wanted {wanted}, got {found}"])
+
         for name, (_, _, counts) in PROGRAMS.items():
-            expect(tap, name, summarize(summary, folder, only(folder, name)), counts)
+            expect(name, only(folder, name), counts)
         total = tuple(map(sum, zip(*(counts for _, _, counts in PROGRAMS.values()))))
-        expect(tap, "all at once", summarize(summary, folder, everything), total)
-        expect(tap, "two builds", summarize(summary, folder, everything + only(folder, "good")), (total[0] + 2, *total[1:]))
-        expect(tap, "a build that fails", summarize(summary, folder, "step\tbuild\t1\nstep\tother\t0\n"), (0, 1, 0))
-        expect(tap, "nothing but builds", summarize(summary, folder, "step\tbuild\t0\n"), (0, 0, 0))
-        expect(tap, "nothing ran", summarize(summary, folder, ""), (0, 0, 0))
-        expect(tap, "meson fails", summarize(summary, folder, only(folder, "good").replace("\t0\t", "\t2\t")), (2, 1, 0))
+        expect("all at once", everything, total)
+        expect("two builds", everything + only(folder, "good"), (total[0] + 2, *total[1:]))
+        expect("a build that fails", "step\tbuild\t1\nstep\tother\t0\n", (0, 1, 0))
+        expect("nothing but builds", "step\tbuild\t0\n", (0, 0, 0))
+        expect("nothing ran", "", (0, 0, 0))
+        expect("meson fails", only(folder, "good").replace("\t0\t", "\t2\t"), (2, 1, 0))
 
         record = only(folder, "good")
         with open(f"{folder}/build/meson-logs/good-list.txt", "a", encoding="utf-8") as file:
             file.write("sample:some+plain-passes / plain-passes\n")
-        expect(tap, "a test that never ran", summarize(summary, folder, record), (2, 1, 0))
+        expect("a test that never ran", record, (2, 1, 0))
         os.unlink(f"{folder}/build/meson-logs/good.json")
-        expect(tap, "a lost log", summarize(summary, folder, record), (0, 2, 0))
+        expect("a lost log", record, (0, 2, 0))
     return tap.exit_status()
 
 

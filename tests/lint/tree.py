@@ -34,6 +34,10 @@ def keep_literals(match):
     return match.group(0) if match.group("literal") else blank(match)
 
 
+def is_regular(path):
+    return os.path.isfile(path) and not os.path.islink(path)
+
+
 def listed_by_git(root):
     """The files that git knows or would add; None where this is not a checkout of its own."""
     if not os.path.exists(os.path.join(root, ".git")):
@@ -67,9 +71,7 @@ class Tree:
         names = listed_by_git(root)
         if names is None:
             names = listed_by_walking(root)
-        self.paths = sorted(
-            name for name in set(names) if os.path.isfile(os.path.join(root, name)) and not os.path.islink(os.path.join(root, name))
-        )
+        self.paths = sorted(name for name in set(names) if is_regular(os.path.join(root, name)))
         self._texts = {}
 
     def absolute(self, path):

@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Proves that docs.py finds a manual that is wrong: a right one passes, and each way to break it fails one test."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tap import Tap
+
+CHECK = Path(__file__).resolve().parent / "docs.py"
+
+HELP = r"""#!/bin/sh
+printf 'usage: x [-v] [--size SIZE]\n\n  -h, --help         this text\n  -l, --size SIZE    bytes\n      --check\n  -v                 more\n'
+"""
+KEYS = "#!/bin/sh\necho Domain.Size\necho Peer.VMID\n"
+
+SERVER = """\
+==============
+ivshmem-server
+==============
+
+OPTIONS
+=======
+
+``-h``, ``--help``
+    This text; see ``--nowhere`` of another program.
+
+-l SIZE, --size SIZE
+    Bytes.
+
+--check  Looks.
+
+**-v**
+    More.
+"""
+DEFINITION = """\
+==============
+ivshmem.domain
+==============
+
+[DOMAIN] SECTION
+----------------
+
+``Size=``
+    Bytes, as in Unknown=
+
+[Peer NAME] sections
+--------------------
+
+VMID=NUMBER
+    A number.
+"""
+PAGES = {"ivshmem-server.8.rst": SERVER, "ivshmem.domain.5.rst": DEFINITION, "ivshmem-protocol.7.rst": SERVER}
+
+# What is changed, from what, to what: the one test that then fails.
+BROKEN = {
+    "each option is explained": ("ivshmem-server.8.rst", "-l SIZE, --size SIZE", "-l SIZE"),
+    "each explained option exists": ("ivshmem-server.8.rst", "**-v**", "**-v**, **--verbose**"),
+    "each key is explained": ("ivshmem.domain.5.rst", "``Size=``\n    Bytes", "Size\n    Bytes"),
+    "each explained key exists": ("ivshmem.domain.5.rst", "VMID=NUMBER", "VMID=NUMBER, Master=BOOLEAN"),
+    "ivshmem-protocol.7.rst renders without warnings": ("ivshmem-protocol.7.rst", "OPTIONS\n=======", "OPTIONS\n===="),
+}
+
+
+def failed_tests(changes):
+    """Names of the tests that fail over the sample manual after some changes."""
+    with tempfile.TemporaryDirectory(prefix="docs-self.") as name:
+        folder = Path(name)
+        for page, text in PAGES.items():
+            for changed, old, new in changes:
+                text = text.replace(old, new) if changed == page else text
+            (folder / page).write_text(text, encoding="utf-8")
+        for program, text in (("server", HELP), ("keys", KEYS)):
+            (folder / program).write_text(text, encoding="utf-8")
+            (folder / program).chmod(0o755)
+        command = [sys.executable, str(CHECK), name, f"{name}/server", f"{name}/keys"]
+        lines = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
+    return [line.partition(" - ")[2] for line in lines if line.startswith("not ok")]
+
+
+def main():
+    tap = Tap(len(BROKEN) + 1)
+    tap.result("a right manual passes", failed_tests([]))
+    for name, change in BROKEN.items():
+        found = failed_tests([change])
+        tap.result(name, [] if found == [name] else [f"failed: {found}"])
+    return tap.exit_status()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Holds the manual pages against the program: each option and key is in them, and each of theirs exists.
+
+usage: docs.py DOCS-DIRECTORY SERVER KEYS   (KEYS: the program that prints Section.Key)
+
+In a page, an option or key is defined by a line in the first column that begins with it, with its text indented below:
+
+    -l SIZE, --size SIZE          or ``-l``, **-l**
+        The size of the memory.
+"""
+
+import glob
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from tap import Tap
+
+SERVER_PAGE = "ivshmem-server.8.rst"
+DEFINITION_PAGE = "ivshmem.domain.5.rst"
+PROTOCOL_PAGE = "ivshmem-protocol.7.rst"
+PAGES = (SERVER_PAGE, DEFINITION_PAGE, PROTOCOL_PAGE)
+
+MARKUP = re.compile(r"[*`]+")
+OPTION = re.compile(r"(?<![\w-])(--[a-z][a-z0-9-]*|-[A-Za-z])(?![\w-])")
+
+
+def output_of(*command):
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def options_in_help(text):
+    """What --help lists: each line that begins with spaces and an option."""
+    found = set()
+    for line in text.splitlines():
+        match = re.match(r"\s+(-[A-Za-z])?(?:, |\s+)?(--[a-z][a-z0-9-]*)?(?![\w-])", line)
+        if match:
+            found.update(option for option in match.groups() if option)
+    return found
+
+
+def lines_and_next(page):
+    lines = page.splitlines()
+    return zip(lines, lines[1:] + [""])
+
+
+def is_title(line, below):
+    return bool(line.strip()) and re.fullmatch(r"([=\-~^\"'#*+])\1{2,}", below.strip()) is not None
+
+
+def is_definition(line, below):
+    """A line in the first column with an indented text below it, or two spaces beside it."""
+    return bool(line[:1].strip()) and bool(re.match(r"\s+\S", below) or re.match(r"-\S.*\s{2,}\S", line))
+
+
+def options_defined(page):
+    """Options that the page explains."""
+    found = set()
+    for line, below in lines_and_next(page):
+        plain = MARKUP.sub("", line)
+        if plain.startswith("-") and is_definition(line, below):
+            found.update(OPTION.findall(re.split(r"\s{2,}", plain)[0]))
+    return found
+
+
+def keys_defined(page):
+    """Each key that the page explains as Section.Key; the section is the one in brackets in the title above."""
+    section = None
+    found = set()
+    for line, below in lines_and_next(page):
+        plain = MARKUP.sub("", line)
+        if is_title(line, below):
+            name = re.search(r"\[(\w+)[^]]*\]", plain)
+            section = name.group(1).capitalize() if name else section
+        elif is_definition(line, below):
+            found.update(f"{section}.{key}" for key in re.findall(r"(?:^|, *)([A-Z][A-Za-z0-9]*)=", plain))
+    return found
+
+
+def missing(wanted, present, text):
+    return [f"{text} {item}" for item in sorted(wanted - present)]
+
+
+def stray_output(*command, **environment):
+    """What a command says or how it failed; nothing when it is content."""
+    result = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
+    problems = [line for line in result.stderr.splitlines() if line.strip()]
+    if result.returncode and not problems:
+        problems = [f"{command[0]} ended with {result.returncode}"]
+    return problems, result.stdout
+
+
+def rst_problems(path):
+    """Errors of rst2man and of man with one page."""
+    converter = shutil.which("rst2man") or shutil.which("rst2man.py")
+    if not converter:
+        return ["rst2man (python3-docutils) is not installed"]
+    problems, roff = stray_output(converter, "--halt=2", "--report=2", path)
+    if problems:
+        return problems
+    with tempfile.TemporaryDirectory(prefix="docs.") as folder:
+        page = os.path.join(folder, os.path.basename(path).removesuffix(".rst"))
+        with open(page, "w", encoding="utf-8") as file:
+            file.write(roff)
+        command = ("man", "--warnings=w", "-E", "UTF-8", "-Tutf8", "-Z", "-l", page)
+        problems, _ = stray_output(*command, LC_ALL="C.UTF-8", MANWIDTH="100")
+    return problems
+
+
+def read(folder, name):
+    try:
+        with open(os.path.join(folder, name), encoding="utf-8") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+def main(folder, server, keys_program):
+    options = options_in_help(output_of(server, "--help"))
+    explained_options = options_defined(read(folder, SERVER_PAGE))
+    keys = set(output_of(keys_program).split())
+    explained_keys = keys_defined(read(folder, DEFINITION_PAGE))
+    pages = sorted(glob.glob(os.path.join(folder, "*.[1-8].rst")))
+
+    tap = Tap(6 + len(pages))
+    tap.result("the manual pages are there", [f"no {page}" for page in PAGES if not read(folder, page)])
+    tap.result("the program names options and keys", [] if options and keys else [f"{options} {keys}"])
+    tap.result("each option is explained", missing(options, explained_options, f"{SERVER_PAGE} does not explain"))
+    tap.result("each explained option exists", missing(explained_options, options, "--help does not list"))
+    tap.result("each key is explained", missing(keys, explained_keys, f"{DEFINITION_PAGE} does not explain"))
+    tap.result("each explained key exists", missing(explained_keys, keys, "no definition can have"))
+    for path in pages:
+        tap.result(f"{os.path.basename(path)} renders without warnings", rst_problems(path))
+    return tap.exit_status()
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
