@@ -2,11 +2,12 @@
 /*
  * The memory that a domain shares: a sealed memfd, a sealed hugetlb memfd, or a named file (Path=). Allocated,
  * placed on its NUMA nodes and faulted in before the server confines itself, so that nothing that could be short
- * turns into a SIGBUS in somebody's VM later.
+ * turns into a SIGBUS in somebody's VM later. The server itself never touches the memory through a mapping.
  */
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "service/core/definition.h"
@@ -14,7 +15,8 @@
 typedef struct Memory Memory;
 typedef struct MemoryRequest MemoryRequest;
 
-/* Called from the calling thread while memory is faulted in: bytes done of bytes wanted. May be NULL. */
+/* Called from the calling thread while memory is faulted in: bytes done of bytes wanted, the last time with both
+ * equal. May be NULL. */
 typedef void (*MemoryProgress)(uint64_t done, uint64_t total, void *userdata);
 
 struct MemoryRequest {
@@ -25,12 +27,25 @@ struct MemoryRequest {
         void *userdata;
 };
 
+/* What memory_wipe() can return beside 0 and a negative errno. */
+typedef enum MemoryWipe {
+        MEMORY_WIPE_SHORT =
+                1, /* zeroed, but pages that were allocated at start are lost: see memory_wipe() */
+} MemoryWipe;
+
+/* How many descriptors memory_list_fds() writes at most. */
+#define MEMORY_FDS_MAX 5U
+
 /*
- * Makes the memory. On failure a negative errno, and *ret_error (a chunk of `ctx`) says what failed, on what, why
- * and what to do: too few huge pages with the pool's name, free and wanted; a file that is in use by another server
- * (it is locked), has another size, or cannot be made; a NUMA node that does not exist; too little room.
- * An existing file of the right size that no server holds is adopted, with its contents, and left in place at the
- * end. It is never truncated.
+ * Makes the memory. On failure a negative errno, and *ret_error (a chunk of `ctx`; NULL when even that found no
+ * memory) says what failed, on what, why and what to do: too few huge pages with the pool's name, free and wanted; a
+ * file that is in use by another server (it is locked), has another size, or cannot be made; a NUMA node that does not
+ * exist; too little room. Nothing stays allocated and no name is left behind.
+ *
+ * A file of Path= appears under its name only when it is complete and locked, with PathUser=, PathGroup= and
+ * PathMode=. An existing file is adopted with its contents, and left in place at the end, when it is a regular file
+ * with one name, has exactly the right size, belongs to root, to the server's user or to PathUser=, and no server
+ * holds it; it is given owner, group and mode as well. It is never truncated.
  */
 int memory_new(void *ctx, const MemoryRequest *request, Memory **ret, char **ret_error);
 
@@ -39,23 +54,32 @@ int memory_fd(const Memory *memory);
 
 uint64_t memory_size(const Memory *memory);
 
-/* A new descriptor that can only ever be read and mapped read-only; the caller closes it. Not even through
- * /proc/self/fd can it be opened for writing again, but by root. Negative errno. */
+/* A descriptor that can only ever be read and mapped read-only; the caller closes it. Nobody can open it for writing
+ * again through /proc/self/fd, but root, the server's own user and, with Path=, those whom the file's mode lets. All
+ * such descriptors share one file offset. Negative errno. Works in the sandbox (fcntl(F_DUPFD_CLOEXEC)). */
 int memory_open_readonly(const Memory *memory);
 
 /* "64M in 2M pages", "8G in 4K pages", "64M at /dev/shm/ring": for STATUS= and logs. A chunk of the memory. */
 const char *memory_describe(const Memory *memory);
 
 /*
- * Zeroes the next stretch of at most `slice` bytes from `offset` on; memory that was allocated at start stays allocated
- * (WipeWhenIdle=). Returns 0 and sets *ret_next, which is memory_size() when all is done, or a negative errno. Works
- * in the sandbox.
+ * Zeroes the next stretch of at most `slice` bytes (rounded down to 4096, but at least 4096) from `offset` on, which is
+ * 0 or what the last call gave; memory that was allocated at start stays allocated (WipeWhenIdle=). Returns 0 and sets
+ * *ret_next, which is memory_size() when all is done, or a negative errno. Works in the sandbox (mmap, munmap, read,
+ * fallocate).
+ *
+ * MEMORY_WIPE_SHORT, with *ret_next set too: a peer had given pages back (no seal forbids it to punch holes) and they
+ * cannot be had again, so a VM that touches this stretch may get SIGBUS. It reads as zeroes.
  */
 int memory_wipe(Memory *memory, uint64_t offset, uint64_t slice, uint64_t *ret_next);
 
-/* Removes the named file when this server made it and Keep= does not say otherwise. Called once, at a clean stop;
- * freeing the memory removes nothing. Works in the sandbox (unlinkat() by a directory opened before). */
-void memory_remove(Memory *memory);
+/* Removes the named file when this server made it, Keep= does not say otherwise, and the name is still this file's. To
+ * be called at a clean stop; freeing the memory removes nothing. Negative errno when the file stays although it should
+ * not. Works in the sandbox (newfstatat and unlinkat by a directory opened before). */
+int memory_remove(Memory *memory);
 
-/* For the sandbox: the directory descriptor that memory_remove() needs, or -EBADF. */
+/* For the sandbox: the directory in which memory_remove() will remove a file, or -EBADF when it will not. */
 int memory_directory_fd(const Memory *memory);
+
+/* For the sandbox: each descriptor that the memory needs from here on. Returns how many. */
+size_t memory_list_fds(const Memory *memory, int ret[static MEMORY_FDS_MAX]);
