@@ -61,11 +61,11 @@ typedef enum RuleKind {
 
 struct AccessRule {
         RuleKind kind;
-        char *text;  /* as written: a name, a number or a pattern */
+        char *text; /* as written: a name, a number or a pattern (fnmatch(3), where a backslash is nothing special) */
         uint32_t id; /* RULE_USER and RULE_GROUP: the number, or PRINCIPAL_UNRESOLVED */
 };
 
-/* Rules in the order of the file; one that matches is enough. */
+/* Rules in the order of their kinds, those of one kind in the order of the file; one that matches is enough. */
 struct RuleSet {
         AccessRule *rules;
         size_t n_rules;
@@ -113,11 +113,20 @@ struct Definition {
 #define MAX_PEERS_DEFAULT 16U
 #define CONNECT_RATE_DEFAULT 100U
 
-/* The sections and keys that a definition may have, for manuals, completion and tests: NULL-terminated, as
- * "Domain.Size" or "Peer.VMID". */
-extern const char *const definition_keys[];
+/* Bounds on what a definition may hold. A definition within the other bounds prints as a text within the first. */
+#define DEFINITION_TEXT_MAX (256U * 1024U)
+#define DEFINITION_LINE_MAX 196U   /* bytes, without the line's end: libinih would cut longer ones in two */
+#define DEFINITION_RULES_MAX 1024U /* entries of all lists together, so no more [Peer] sections either */
+#define RULE_TEXT_MAX 128U
+#define RESERVATION_NAME_MAX 64U
+#define CONNECT_RATE_MAX 1000000U
 
-/* Names as they stand in definitions. */
+/* The sections and keys that a definition may have, for manuals, completion and tests, in canonical order: the
+ * i-th as a section's name and a key's, and the text of its default, NULL when it has none. False after the last. */
+bool definition_key(size_t i, const char **ret_section, const char **ret_key, const char **ret_default);
+
+/* Names as they stand in definitions. A log level is an index of syslog.h. */
+extern const char *const log_level_names[8];
 extern const char *const huge_pages_names[_HUGE_PAGES_MAX];
 extern const char *const numa_policy_names[_NUMA_POLICY_MAX];
 extern const char *const keep_names[_KEEP_MAX];
@@ -130,8 +139,13 @@ uint64_t huge_pages_size(HugePages huge_pages);
 /* A definition with each default set and Size= 0, which the caller must set. -ENOMEM. */
 int definition_new(void *ctx, Definition **ret);
 
+/* Whether two definitions say the same. Order counts in lists and among [Peer] sections. */
+bool definition_equal(const Definition *a, const Definition *b);
+
 /*
- * Parses `text` (length bytes, any bytes). On success the definition is a chunk of `ctx`. On failure -EINVAL, and
+ * Parses `text` (length bytes, any bytes), strictly: a section, key or value that is not known, one that is repeated,
+ * and all that libinih would drop or bend in silence is an error. Only the lists (User=, Group=, Machine=, Unit=,
+ * Label=: entries between blanks) go on in the next line, when it is indented. On success the definition is a chunk of `ctx`. On failure -EINVAL, and
  * *ret_error is a chunk of `ctx`: "FILE:LINE: what is wrong, and how to mend it". `file` only names the text.
  * -ENOMEM leaves both untouched.
  */

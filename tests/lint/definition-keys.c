@@ -6,8 +6,10 @@
 #include "service/core/definition.h"
 
 int main(void) {
-        for (size_t i = 0; definition_keys[i]; i++) {
-                puts(definition_keys[i]);
+        const char *section, *key, *standard;
+
+        for (size_t i = 0; definition_key(i, &section, &key, &standard); i++) {
+                printf("%s.%s\n", section, key);
         }
         return 0;
 }
