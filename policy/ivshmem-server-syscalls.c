@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a confined ivshmem-server may ask of the kernel, and why. A row says what breaks without it and who calls it; one
+ * that nothing calls any more is removed. There is no connect, no bind, no listen, no clone, no execve, nothing that
+ * opens for writing, and no memory that can be executed.
+ */
+
+#include "policy/ivshmem-server-syscalls.h"
+
+#include <asm/ioctls.h>
+#include <asm/termbits.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <linux/sockios.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+/* openat(): the bits that make it more than reading. O_TMPFILE shares a bit with O_DIRECTORY, which is harmless. */
+#define OPEN_WRITES (O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND | (O_TMPFILE & ~O_DIRECTORY))
+
+/* futex(): the operation without its two flags. */
+#define FUTEX_OPERATION (~(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME))
+
+static const SyscallCase fcntl_cases[] = {
+        { { INT_IS(1, F_DUPFD_CLOEXEC) } },
+        { { INT_IS(1, F_GETFD) } },
+        { { INT_IS(1, F_GETFL) } },
+        { { INT_IS(1, F_SETFD) } },
+};
+
+/* Nothing with priority inheritance: no lock of ours has it. */
+static const SyscallCase futex_cases[] = {
+        { { BITS_ARE(1, FUTEX_OPERATION, FUTEX_WAIT) } },
+        { { BITS_ARE(1, FUTEX_OPERATION, FUTEX_WAIT_BITSET) } },
+        { { BITS_ARE(1, FUTEX_OPERATION, FUTEX_WAKE) } },
+};
+
+static const SyscallCase ioctl_cases[] = {
+        { { INT_IS(1, SIOCOUTQ) } },
+        { { INT_IS(1, TCGETS) } },
+        { { INT_IS(1, TCGETS2) } },
+};
+
+static const SyscallCase not_executable[] = { { { BITS_UNSET(2, PROT_EXEC) } } };
+static const SyscallCase only_read[] = { { { BITS_UNSET(2, OPEN_WRITES) } } };
+static const SyscallCase socket_level[] = { { { INT_IS(1, SOL_SOCKET) } } };
+static const SyscallCase to_itself[] = { { { OWN_PID(0) } } };
+static const SyscallCase get_name[] = { { { INT_IS(0, PR_GET_NAME) } } };
+static const SyscallCase no_directory[] = { { { BITS_UNSET(2, AT_REMOVEDIR) } } };
+
+/* Not, above all, the packet filters that can be attached to a socket. */
+static const SyscallCase buffer_size[] = {
+        { { INT_IS(1, SOL_SOCKET), INT_IS(2, SO_SNDBUF) } },
+        { { INT_IS(1, SOL_SOCKET), INT_IS(2, SO_SNDBUFFORCE) } },
+};
+
+static const SyscallCase unix_datagram[] = {
+        { { INT_IS(0, AF_UNIX), BITS_ARE(1, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_DGRAM) } },
+};
+
+const SyscallRule ivshmem_server_syscalls[] = {
+        {
+                .name = "accept4",
+                .reason = "a VM that joins",
+                .caller = "the listening socket's handler",
+        },
+        {
+                .name = "brk",
+                .reason = "memory that grows and shrinks with the number of peers",
+                .caller = "malloc",
+        },
+        {
+                .name = "clock_gettime",
+                .reason = "time, where the vDSO cannot tell it",
+                .caller = "sd-event, rate limits",
+        },
+        {
+                .name = "close",
+                .reason = "a peer that leaves",
+                .caller = "descriptor boxes, libsystemd",
+        },
+        {
+                .name = "epoll_ctl",
+                .reason = "event sources come and go with peers",
+                .caller = "sd-event",
+        },
+        {
+                .name = "epoll_pwait",
+                .reason = "epoll_wait() where the kernel has only this one",
+                .caller = "sd-event",
+        },
+        {
+                .name = "epoll_wait",
+                .not_everywhere = true,
+                .reason = "waiting for events",
+                .caller = "sd-event",
+        },
+        {
+                .name = "eventfd2",
+                .reason = "the doorbells of a seat that opens",
+                .caller = "doorbells",
+        },
+        {
+                .name = "exit_group",
+                .reason = "the end",
+                .caller = "libc",
+        },
+        {
+                .name = "fallocate",
+                .reason = "WipeWhenIdle= gives pages back",
+                .caller = "memory_wipe()",
+        },
+        {
+                .name = "fcntl",
+                WHERE(fcntl_cases),
+                .reason = "checks of descriptors, copies of them",
+                .caller = "sd-event, libsystemd, stdio, memory_open_readonly()",
+        },
+        {
+                .name = "fstat",
+                .reason = "buffer sizes of streams, files that are not what they were",
+                .caller = "stdio; newfstatat() does it in some versions of libc",
+        },
+        {
+                .name = "futex",
+                WHERE(futex_cases),
+                .reason = "one-time initialisation ends with a wake-up",
+                .caller = "libc, libsystemd",
+        },
+        {
+                .name = "getegid",
+                .reason = "sd_notify() compares real and effective IDs",
+                .caller = "libsystemd",
+        },
+        {
+                .name = "geteuid",
+                .reason = "sd_notify() compares real and effective IDs",
+                .caller = "libsystemd",
+        },
+        {
+                .name = "getgid",
+                .reason = "sd_notify() compares real and effective IDs",
+                .caller = "libsystemd",
+        },
+        {
+                .name = "getpid",
+                .reason = "libsystemd asks whether it was forked; abort()",
+                .caller = "libsystemd, libc",
+        },
+        {
+                .name = "getrandom",
+                .reason = "keys of hash tables",
+                .caller = "libsystemd, malloc",
+        },
+        {
+                .name = "getsockopt",
+                WHERE(socket_level),
+                .reason = "who a peer is (SO_PEERCRED, SO_PEERGROUPS, SO_PEERSEC, SO_PEERPIDFD), SO_ERROR",
+                .caller = "admission, sd_notify()",
+        },
+        {
+                .name = "gettid",
+                .reason = "each turn of the event loop asks; abort()",
+                .caller = "sd-event, libc",
+        },
+        {
+                .name = "getuid",
+                .reason = "sd_notify() compares real and effective IDs",
+                .caller = "libsystemd",
+        },
+        {
+                .name = "ioctl",
+                WHERE(ioctl_cases),
+                .reason = "unread messages of a peer (SIOCOUTQ); whether a stream is a terminal (TCGETS)",
+                .caller = "feeding; stdio, libsystemd reading /proc/PID/cgroup",
+        },
+        {
+                .name = "lseek",
+                .reason = "a stream is put where its reader stopped",
+                .caller = "stdio",
+        },
+        {
+                .name = "madvise",
+                .reason = "memory that is given back",
+                .caller = "free(), memory_wipe()",
+        },
+        {
+                .name = "memfd_create",
+                .refusal = EPERM,
+                .reason = "a record that the journal cannot take now is lost, and not the server with it",
+                .caller = "sd_journal_sendv() after ENOBUFS or EMSGSIZE",
+        },
+        {
+                .name = "mmap",
+                WHERE(not_executable),
+                .reason = "large chunks of memory; the shared memory while it is wiped",
+                .caller = "malloc, memory_wipe()",
+        },
+        {
+                .name = "mprotect",
+                WHERE(not_executable),
+                .reason = "a second heap, when the first one cannot grow",
+                .caller = "malloc",
+        },
+        {
+                .name = "mremap",
+                .reason = "large chunks that grow",
+                .caller = "realloc()",
+        },
+        {
+                .name = "munmap",
+                .reason = "large chunks that are freed",
+                .caller = "free(), memory_wipe()",
+        },
+        {
+                .name = "newfstatat",
+                .reason = "buffer sizes of streams, files that are not what they were",
+                .caller = "stdio, removal of own files",
+        },
+        {
+                .name = "openat",
+                WHERE(only_read),
+                .reason = "/proc/PID/cgroup of a peer; definition, users and groups at SIGHUP",
+                .caller = "sd_pid_get_unit(), reload",
+        },
+        {
+                .name = "ppoll",
+                .reason = "whether an old connection hung up, before its seat is called taken",
+                .caller = "admission, libsystemd",
+        },
+        {
+                .name = "prctl",
+                WHERE(get_name),
+                .reason = "asked, and its success asserted, before memfd_create()",
+                .caller = "sd_journal_sendv() after ENOBUFS or EMSGSIZE",
+        },
+        {
+                .name = "preadv2",
+                .reason = "doorbells are drained for the next occupant",
+                .caller = "doorbells",
+        },
+        {
+                .name = "read",
+                .reason = "timers, signals, files",
+                .caller = "sd-event, stdio",
+        },
+        {
+                .name = "readlinkat",
+                .reason = "which machine a unit is: /run/systemd/machines/unit:NAME",
+                .caller = "sd_pid_get_machine_name()",
+        },
+        {
+                .name = "recvfrom",
+                .reason = "a peer that hung up, or that writes though it must not",
+                .caller = "the peer's handler",
+        },
+        {
+                .name = "rt_sigprocmask",
+                .reason = "signal sources; abort()",
+                .caller = "sd-event, libc",
+        },
+        {
+                .name = "sendmmsg",
+                .reason = "messages to peers",
+                .caller = "feeding",
+        },
+        {
+                .name = "sendmsg",
+                .reason = "messages to peers, the service manager and the journal",
+                .caller = "feeding, sd_notify(), sd_journal_sendv()",
+        },
+        {
+                .name = "setsockopt",
+                WHERE(buffer_size),
+                .reason = "send buffers of peers and of libsystemd's own sockets",
+                .caller = "accept, sd_notify(), sd_journal_sendv()",
+        },
+        {
+                .name = "socket",
+                WHERE(unix_datagram),
+                .reason =
+                        "the service manager's and the journal's sockets; without connect() it reaches no other kind",
+                .caller = "sd_notify(), sd_journal_sendv()",
+        },
+        {
+                .name = "statfs",
+                .reason = "which hierarchy of control groups the system has",
+                .caller = "sd_pid_get_unit(), once",
+        },
+        {
+                .name = "tgkill",
+                WHERE(to_itself),
+                .reason = "a failed assertion shows as SIGABRT and not as a forbidden call",
+                .caller = "abort()",
+        },
+        {
+                .name = "timerfd_create",
+                .reason = "the first timer of each clock",
+                .caller = "sd-event",
+        },
+        {
+                .name = "timerfd_settime",
+                .reason = "timers: watchdog, rate limits",
+                .caller = "sd-event",
+        },
+        {
+                .name = "unlinkat",
+                WHERE(no_directory),
+                .reason = "own socket, pidfile and shared memory name at a clean stop",
+                .caller = "removal of own files",
+        },
+        {
+                .name = "write",
+                .reason = "log lines, doorbells",
+                .caller = "logging, stdio",
+        },
+        {
+                .name = "writev",
+                .reason = "the text of a failed assertion",
+                .caller = "libc, libsystemd",
+        },
+};
+
+const size_t ivshmem_server_n_syscalls = sizeof(ivshmem_server_syscalls) / sizeof(*ivshmem_server_syscalls);
