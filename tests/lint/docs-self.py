@@ -11,10 +11,17 @@ from tap import Tap
 
 CHECK = Path(__file__).resolve().parent / "docs.py"
 
-HELP = r"""#!/bin/sh
-printf 'usage: x [-v] [--size SIZE]\n\n  -h, --help         this text\n  -l, --size SIZE    bytes\n      --check\n  -v                 more\n'
+HELP = """#!/bin/sh
+cat <<END
+usage: x [-v] [--size SIZE]
+
+  -h, --help         this text
+  -l, --size=SIZE    bytes
+      --check
+  -v                 more
+END
 """
-KEYS = "#!/bin/sh\necho Domain.Size\necho Peer.VMID\n"
+KEYS = "#!/bin/sh\necho Domain.Size ''\necho Peer.VMID 16\n"
 
 SERVER = """\
 ==============
@@ -51,6 +58,8 @@ ivshmem.domain
 
 VMID=NUMBER
     A number.
+
+    Default: ``16``.
 """
 PAGES = {"ivshmem-server.8.rst": SERVER, "ivshmem.domain.5.rst": DEFINITION, "ivshmem-protocol.7.rst": SERVER}
 
@@ -60,6 +69,7 @@ BROKEN = {
     "each explained option exists": ("ivshmem-server.8.rst", "**-v**", "**-v**, **--verbose**"),
     "each key is explained": ("ivshmem.domain.5.rst", "``Size=``\n    Bytes", "Size\n    Bytes"),
     "each explained key exists": ("ivshmem.domain.5.rst", "VMID=NUMBER", "VMID=NUMBER, Master=BOOLEAN"),
+    "each default is named": ("ivshmem.domain.5.rst", "``16``", "160"),
     "ivshmem-protocol.7.rst renders without warnings": ("ivshmem-protocol.7.rst", "OPTIONS\n=======", "OPTIONS\n===="),
 }
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Holds the manual pages against the program: each option and key is in them, and each of theirs exists.
 
-usage: docs.py DOCS-DIRECTORY SERVER KEYS   (KEYS: the program that prints Section.Key)
+usage: docs.py DOCS-DIRECTORY SERVER KEYS   (KEYS: the program that prints "Section.Key default")
 
 In a page, an option or key is defined by a line in the first column that begins with it, with its text indented below:
 
@@ -68,21 +68,34 @@ def options_defined(page):
 
 
 def keys_defined(page):
-    """Each key that the page explains as Section.Key; the section is the one in brackets in the title above."""
+    """Section.Key -> its text, for each key that the page explains; the section is the one in the title above."""
     section = None
-    found = set()
+    names = []
+    found = {}
     for line, below in lines_and_next(page):
         plain = MARKUP.sub("", line)
         if is_title(line, below):
-            name = re.search(r"\[(\w+)[^]]*\]", plain)
-            section = name.group(1).capitalize() if name else section
+            title = re.search(r"\[(\w+)[^]]*\]", plain)
+            section = title.group(1).capitalize() if title else section
         elif is_definition(line, below):
-            found.update(f"{section}.{key}" for key in re.findall(r"(?:^|, *)([A-Z][A-Za-z0-9]*)=", plain))
+            names = [f"{section}.{key}" for key in re.findall(r"(?:^|, *)([A-Z][A-Za-z0-9]*)=", plain)]
+            found.update((name, plain) for name in names)
+        elif plain[:1].strip():
+            names = []
+        else:
+            found.update((name, f"{found[name]} {plain.strip()}") for name in names)
     return found
 
 
+def defaults_missing(defaults, texts):
+    """Keys whose text does not name their default."""
+    for key, default in sorted(defaults.items()):
+        if default and key in texts and not re.search(rf"(?<!\w){re.escape(default)}(?!\w)", texts[key]):
+            yield f"{DEFINITION_PAGE} does not say that {key} is {default} by default"
+
+
 def missing(wanted, present, text):
-    return [f"{text} {item}" for item in sorted(wanted - present)]
+    return [f"{text} {item}" for item in sorted(set(wanted) - set(present))]
 
 
 def stray_output(*command, **environment):
@@ -129,17 +142,18 @@ def read(folder, name):
 def main(folder, server, keys_program):
     options = options_in_help(output_of(server, "--help"))
     explained_options = options_defined(read(folder, SERVER_PAGE))
-    keys = set(output_of(keys_program).split())
+    keys = {line.split(" ")[0]: line.partition(" ")[2] for line in output_of(keys_program).splitlines()}
     explained_keys = keys_defined(read(folder, DEFINITION_PAGE))
     pages = sorted(glob.glob(os.path.join(folder, "*.[1-8].rst")))
 
-    tap = Tap(6 + len(pages))
+    tap = Tap(7 + len(pages))
     tap.result("the manual pages are there", [f"no {page}" for page in PAGES if not read(folder, page)])
     tap.result("the program names options and keys", [] if options and keys else [f"{options} {keys}"])
     tap.result("each option is explained", missing(options, explained_options, f"{SERVER_PAGE} does not explain"))
     tap.result("each explained option exists", missing(explained_options, options, "--help does not list"))
     tap.result("each key is explained", missing(keys, explained_keys, f"{DEFINITION_PAGE} does not explain"))
     tap.result("each explained key exists", missing(explained_keys, keys, "no definition can have"))
+    tap.result("each default is named", defaults_missing(keys, explained_keys))
     for path in pages:
         tap.result(f"{os.path.basename(path)} renders without warnings", rst_problems(path))
     return tap.exit_status()
