@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Reads /proc. Nothing here changes a process. */
+
+#include "tests/lib/process.h"
+
+#include <dirent.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "service/base/error.h"
+
+#define PROC_PATH_MAX 64
+#define NSEC_PER_SEC UINT64_C(1000000000)
+
+/* The sum over all lines that begin with the key: smaps_rollup has one line for each kind of private page. */
+static int keyed_sum(const char *path, const char *key, uint64_t *ret) {
+        FILE *file = fopen(path, "re");
+        size_t length = strlen(key);
+        bool found = false;
+        uint64_t sum = 0;
+        char line[256];
+
+        if (!file) {
+                return errno_negative();
+        }
+        while (fgets(line, sizeof(line), file)) {
+                const char *colon = strchr(line, ':');
+
+                if (colon && strncmp(line, key, length) == 0) {
+                        sum += strtoull(colon + 1, NULL, 10);
+                        found = true;
+                }
+        }
+        fclose(file);
+        if (!found) {
+                return -ENOENT;
+        }
+        *ret = sum;
+        return 0;
+}
+
+int keyed_number(const char *path, const char *key, uint64_t *ret) {
+        char with_colon[PROC_PATH_MAX];
+
+        snprintf(with_colon, sizeof(with_colon), "%s:", key);
+        return keyed_sum(path, with_colon, ret);
+}
+
+int process_count_fds(pid_t pid, uint32_t *ret) {
+        char path[PROC_PATH_MAX];
+        uint32_t n = 0;
+        DIR *directory;
+
+        snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+        directory = opendir(path);
+        if (!directory) {
+                return errno_negative();
+        }
+        for (struct dirent *entry = readdir(directory); entry; entry = readdir(directory)) {
+                n += entry->d_name[0] != '.';
+        }
+        closedir(directory);
+        *ret = n;
+        return 0;
+}
+
+int process_private_bytes(pid_t pid, uint64_t *ret) {
+        char path[PROC_PATH_MAX];
+        uint64_t kilobytes;
+        int r;
+
+        snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", pid);
+        r = keyed_sum(path, "Private_", &kilobytes);
+        if (r < 0) {
+                return r;
+        }
+        *ret = kilobytes * 1024;
+        return 0;
+}
+
+/* Fields 14 and 15 of /proc/PID/stat (proc(5)); the second one, the name in brackets, may contain anything. */
+static int process_ticks(pid_t pid, uint64_t *ret_user, uint64_t *ret_system) {
+        unsigned long long user, system;
+        char path[PROC_PATH_MAX];
+        char line[1024];
+        char *rest;
+        FILE *file;
+
+        snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+        file = fopen(path, "re");
+        if (!file) {
+                return errno_negative();
+        }
+        rest = fgets(line, sizeof(line), file) ? strrchr(line, ')') : NULL;
+        fclose(file);
+        if (!rest ||
+            sscanf(rest, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user, &system) != 2) {
+                return -EIO;
+        }
+        *ret_user = user;
+        *ret_system = system;
+        return 0;
+}
+
+int process_cpu(pid_t pid, ProcessCpu *ret) {
+        uint64_t nsec_per_tick = NSEC_PER_SEC / (uint64_t) sysconf(_SC_CLK_TCK);
+        uint64_t user, system, switches;
+        char path[PROC_PATH_MAX];
+        struct timespec total;
+        clockid_t clock;
+        int r;
+
+        if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &total) < 0) {
+                return -ESRCH;
+        }
+        r = process_ticks(pid, &user, &system);
+        if (r < 0) {
+                return r;
+        }
+        snprintf(path, sizeof(path), "/proc/%d/status", pid);
+        r = keyed_number(path, "voluntary_ctxt_switches", &switches);
+        if (r < 0) {
+                return r;
+        }
+        *ret = (ProcessCpu){
+                .total_nsec = (uint64_t) total.tv_sec * NSEC_PER_SEC + (uint64_t) total.tv_nsec,
+                .user_nsec = user * nsec_per_tick,
+                .system_nsec = system * nsec_per_tick,
+                .switches = switches,
+        };
+        return 0;
+}

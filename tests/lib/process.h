@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the kernel says of a process: descriptors, memory, processor time. */
+#pragma once
+
+#include <stdint.h>
+#include <sys/types.h>
+
+typedef struct ProcessCpu ProcessCpu;
+
+struct ProcessCpu {
+        uint64_t total_nsec;  /* exact */
+        uint64_t user_nsec;   /* in clock ticks */
+        uint64_t system_nsec; /* in clock ticks */
+        uint64_t switches;    /* voluntary context switches: how often it went to sleep */
+};
+
+int process_count_fds(pid_t pid, uint32_t *ret);
+
+/* Bytes that nobody else shares (smaps_rollup, Private_*). */
+int process_private_bytes(pid_t pid, uint64_t *ret);
+
+int process_cpu(pid_t pid, ProcessCpu *ret);
+
+/* The number behind "KEY" in a file of "KEY: NUMBER" lines, such as /proc/PID/status. -ENOENT: no such key. */
+int keyed_number(const char *path, const char *key, uint64_t *ret);

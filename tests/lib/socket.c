@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Connecting and waiting. What goes over a socket is the caller's. */
+
+#include "tests/lib/socket.h"
+
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include "service/base/error.h"
+
+int unix_address(const char *path, struct sockaddr_un *ret) {
+        size_t size = strlen(path) + 1;
+
+        if (size > sizeof(ret->sun_path)) {
+                return -ENAMETOOLONG;
+        }
+        *ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
+        memcpy(ret->sun_path, path, size);
+        return 0;
+}
+
+int unix_connect(const void *ctx, const char *path, Fd **ret) {
+        struct timeval patience = { .tv_sec = WAIT_MSEC / 1000 };
+        cleanup_close int fd = -EBADF;
+        struct sockaddr_un address;
+        int r;
+
+        r = unix_address(path, &address);
+        if (r < 0) {
+                return r;
+        }
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||
+            connect(fd, (struct sockaddr *) &address, sizeof(address)) < 0) {
+                return errno_negative();
+        }
+        return fd_new(ctx, fd_steal(&fd), ret);
+}
+
+int wait_input(int fd) {
+        struct pollfd input = { .fd = fd, .events = POLLIN };
+        int n = errno_or(poll(&input, 1, WAIT_MSEC));
+
+        if (n == 0) {
+                return -ETIMEDOUT;
+        }
+        return n < 0 ? n : 0;
+}

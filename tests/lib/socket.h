@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Sockets by path, and waiting for them: for tests, so each wait has an end. */
+#pragma once
+
+#include <sys/un.h>
+
+#include "service/base/fd.h"
+
+/* No wait of the tests is longer than this. */
+#define WAIT_MSEC 30000
+
+/* -ENAMETOOLONG. */
+int unix_address(const char *path, struct sockaddr_un *ret);
+
+/* A connected stream socket. It waits while the listener's queue is full. */
+int unix_connect(const void *ctx, const char *path, Fd **ret);
+
+/* Waits until `fd` has input or its other end is gone. -ETIMEDOUT. */
+int wait_input(int fd);
