@@ -151,6 +151,16 @@ bool feed_is_set_up(const Seats *seats, const Feed *feed) {
         return feed->cursor >= slot_cursor(seats, feed->joined);
 }
 
+/* A cursor only ever stands behind a message that was sent, so never behind or in the middle of a seat that the peer
+ * does not see. That the seat may be retired by now is no objection. */
+static bool cursor_is_valid(const Seats *seats, const Feed *feed) {
+        if (feed->cursor <= GREETING) {
+                return true;
+        }
+        return feed->cursor <= slot_cursor(seats, seats_opened(seats)) &&
+               seats_sees(seats, feed->vm_id, slot_vm_id(seats, feed, cursor_slot(seats, feed->cursor - 1)));
+}
+
 bool feed_is_valid(const Seats *seats, const Feed *feed) {
         const Seat *seat;
 
@@ -159,5 +169,5 @@ bool feed_is_valid(const Seats *seats, const Feed *feed) {
         }
         seat = seats_get(seats, feed->vm_id);
         return seat->state == SEAT_TAKEN && feed->joined <= seats_opened(seats) &&
-               seat->index < feed->joined && feed->cursor <= slot_cursor(seats, seats_opened(seats));
+               seat->index < feed->joined && cursor_is_valid(seats, feed);
 }

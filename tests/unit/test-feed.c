@@ -176,6 +176,21 @@ static void test_validity_of_a_foreign_feed(void **state) {
         talloc_free(seats);
 }
 
+/* The leaf of a star never has a cursor in or behind a seat that it does not see: it would be told the rest of it. */
+static void test_validity_in_a_star(void **state) {
+        Seats *seats = new_seats(*state, 2, TOPOLOGY_STAR);
+        Feed leaf;
+
+        join(seats, 0);
+        join(seats, 1);
+        leaf = join(seats, 2);
+        for (uint64_t cursor = 0; cursor <= 10; cursor++) {
+                leaf.cursor = cursor;
+                assert_int_equal(feed_is_valid(seats, &leaf), cursor <= 5 || (cursor >= 8 && cursor <= 9));
+        }
+        talloc_free(seats);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 TEST(test_first_peer),
@@ -186,6 +201,7 @@ int main(void) {
                 TEST(test_retired_seats_are_left_out_but_not_in_the_middle),
                 TEST(test_star),
                 TEST(test_validity_of_a_foreign_feed),
+                TEST(test_validity_in_a_star),
         };
 
         return cmocka_run_group_tests_name("feed", tests, NULL, NULL);
