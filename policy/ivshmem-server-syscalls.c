@@ -43,6 +43,12 @@ static const SyscallCase ioctl_cases[] = {
         { { INT_IS(1, TCGETS2) } },
 };
 
+/* A hole is punched, or filled; the file never grows. */
+static const SyscallCase same_size[] = {
+        { { INT_IS(1, FALLOC_FL_KEEP_SIZE) } },
+        { { INT_IS(1, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE) } },
+};
+
 static const SyscallCase not_executable[] = { { { BITS_UNSET(2, PROT_EXEC) } } };
 static const SyscallCase only_read[] = { { { BITS_UNSET(2, OPEN_WRITES) } } };
 static const SyscallCase socket_level[] = { { { INT_IS(1, SOL_SOCKET) } } };
@@ -109,14 +115,15 @@ const SyscallRule ivshmem_server_syscalls[] = {
         },
         {
                 .name = "fallocate",
-                .reason = "WipeWhenIdle= gives pages back",
+                WHERE(same_size),
+                .reason = "WipeWhenIdle= punches holes, and fills them again",
                 .caller = "memory_wipe()",
         },
         {
                 .name = "fcntl",
                 WHERE(fcntl_cases),
                 .reason = "checks of descriptors, copies of them",
-                .caller = "sd-event, libsystemd, stdio, memory_open_readonly()",
+                .caller = "sd-event, stdio, memory_open_readonly()",
         },
         {
                 .name = "fstat",
@@ -184,7 +191,7 @@ const SyscallRule ivshmem_server_syscalls[] = {
         {
                 .name = "madvise",
                 .reason = "memory that is given back",
-                .caller = "free(), memory_wipe()",
+                .caller = "free()",
         },
         {
                 .name = "memfd_create",
@@ -243,8 +250,8 @@ const SyscallRule ivshmem_server_syscalls[] = {
         },
         {
                 .name = "read",
-                .reason = "timers, signals, files",
-                .caller = "sd-event, stdio",
+                .reason = "timers, signals, files; /dev/zero into the memory",
+                .caller = "sd-event, stdio, memory_wipe()",
         },
         {
                 .name = "readlinkat",
