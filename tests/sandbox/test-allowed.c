@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the server needs after it has confined itself works: one child, one attempt. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-journal.h>
+#include <systemd/sd-login.h>
+#include <unistd.h>
+
+#include "tests/sandbox/scene.h"
+
+static int try_nothing(Scene *scene) {
+        return 0;
+}
+
+static int try_doorbell(Scene *scene) {
+        uint64_t count = 0;
+        struct iovec iov = { .iov_base = &count, .iov_len = sizeof(count) };
+        int fd = eventfd(3, EFD_NONBLOCK | EFD_CLOEXEC);
+
+        if (fd < 0 || preadv2(fd, &iov, 1, -1, RWF_NOWAIT) != sizeof(count) || count != 3) {
+                return -EIO;
+        }
+        count = 1;
+        return write(fd, &count, sizeof(count)) == sizeof(count) ? 0 : -EIO;
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
+        return sd_event_exit(userdata, 0);
+}
+
+static int try_event_loop(Scene *scene) {
+        uint64_t soon;
+        int r;
+
+        (void) sd_event_now(scene->event, CLOCK_MONOTONIC, &soon);
+        r = sd_event_add_time(scene->event, NULL, CLOCK_MONOTONIC, soon + 1000, 0, on_timer, scene->event);
+        return r < 0 ? r : sd_event_loop(scene->event);
+}
+
+static int try_notify(Scene *scene) {
+        char text[64] = "";
+        int r = sd_notify(0, "READY=1");
+
+        if (r <= 0) {
+                return r < 0 ? r : -EIO;
+        }
+        return recv(scene->notify_fd, text, sizeof(text), MSG_DONTWAIT) == 7 ? 0 : -EIO;
+}
+
+static int try_notify_with_descriptor(Scene *scene) {
+        int r = sd_pid_notify_with_fds(0, 0, "FDSTORE=1\nFDNAME=memory", &scene->memory_fd, 1);
+
+        return r < 0 ? r : 0;
+}
+
+static int try_journal(Scene *scene) {
+        char text[] = "MESSAGE=hello";
+        const struct iovec iov = { .iov_base = text, .iov_len = strlen(text) };
+
+        return sd_journal_sendv(&iov, 1);
+}
+
+/* No datagram carries this: libsystemd wants a memfd for it, and is refused. */
+static int try_journal_overflow(Scene *scene) {
+        const size_t length = (size_t) 16 << 20;
+        char *text = malloc(length);
+        struct iovec iov = { .iov_base = text, .iov_len = length };
+
+        if (!text) {
+                return -ENOMEM;
+        }
+        memset(text, 'x', length);
+        memcpy(text, "MESSAGE=", 8);
+        return sd_journal_sendv(&iov, 1);
+}
+
+static int try_unit_and_machine(Scene *scene) {
+        char *name;
+
+        /* Without systemd there is neither; asking must be survived. */
+        (void) sd_pid_get_unit(scene->parent, &name);
+        (void) sd_pid_get_machine_name(scene->parent, &name);
+        return 0;
+}
+
+static int try_cgroup(Scene *scene) {
+        char path[64];
+
+        snprintf(path, sizeof(path), "/proc/%d/cgroup", (int) scene->parent);
+        return errno_of(open(path, O_RDONLY | O_CLOEXEC));
+}
+
+static int try_read_file(Scene *scene) {
+        char path[256], text[8] = "";
+        FILE *file;
+
+        snprintf(path, sizeof(path), "%s/text", scene->readable);
+        file = fopen(path, "re");
+        if (!file || !fgets(text, sizeof(text), file)) {
+                return -errno;
+        }
+        fclose(file);
+        return strcmp(text, "text") == 0 ? 0 : -EIO;
+}
+
+static int try_memory_readonly(Scene *scene) {
+        char path[64];
+        int fd;
+
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", scene->memory_fd);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        return fd < 0 ? -errno : errno_of((long) fcntl(fd, F_GETFL));
+}
+
+static int try_memory_wipe(Scene *scene) {
+        void *memory = mmap(NULL, MEMORY_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, scene->memory_fd, 0);
+
+        if (memory == MAP_FAILED) {
+                return -errno;
+        }
+        memset(memory, 0, MEMORY_SIZE);
+        munmap(memory, MEMORY_SIZE);
+        return errno_of(fallocate(scene->memory_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+                                  (off_t) MEMORY_SIZE));
+}
+
+static int try_malloc(Scene *scene) {
+        char *chunks[64];
+
+        for (size_t i = 0; i < ELEMENTS(chunks); i++) {
+                chunks[i] = malloc((size_t) 1000 << (i % 12));
+        }
+        for (size_t i = 0; i < ELEMENTS(chunks); i++) {
+                chunks[i] = realloc(chunks[i], (size_t) 3000 << (i % 12));
+        }
+        for (size_t i = 0; i < ELEMENTS(chunks); i++) {
+                free(chunks[i]);
+        }
+        return 0;
+}
+
+/* The heap cannot grow: malloc makes another one elsewhere. */
+static int try_malloc_elsewhere(Scene *scene) {
+        char *chunks[256];
+        void *here = sbrk(0);
+
+        (void) mmap((void *) (((uintptr_t) here + 4095) & ~UINT64_C(4095)), 4096, PROT_NONE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+        for (size_t i = 0; i < ELEMENTS(chunks); i++) {
+                chunks[i] = malloc(16000);
+        }
+        for (size_t i = 0; i < ELEMENTS(chunks); i++) {
+                free(chunks[i]);
+        }
+        return 0;
+}
+
+static int try_accept(Scene *scene) {
+        struct ucred credentials;
+        socklen_t length = sizeof(credentials);
+        int buffer = 65536, unread = -1;
+        int fd = accept4(scene->listening_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+        if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) < 0 ||
+            setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer)) < 0 ||
+            ioctl(fd, SIOCOUTQ, &unread) < 0) {
+                return -errno;
+        }
+        return credentials.pid == scene->parent && unread == 0 ? 0 : -EIO;
+}
+
+static int try_send_descriptor(Scene *scene) {
+        uint64_t value = 0;
+        struct iovec iov = { .iov_base = &value, .iov_len = sizeof(value) };
+        _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = { 0 };
+        struct mmsghdr message = {
+                .msg_hdr = { .msg_iov = &iov,
+                             .msg_iovlen = 1,
+                             .msg_control = control,
+                             .msg_controllen = sizeof(control) },
+        };
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message.msg_hdr);
+
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(header), &scene->memory_fd, sizeof(int));
+        return errno_of(sendmmsg(scene->client_fd, &message, 1, MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+static int try_receive(Scene *scene) {
+        char byte;
+
+        return errno_of(recv(scene->client_fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK));
+}
+
+static int try_poll(Scene *scene) {
+        struct pollfd poll_fd = { .fd = scene->listening_fd, .events = POLLIN };
+        const struct timespec now = { 0 };
+
+        return ppoll(&poll_fd, 1, &now, NULL) == 1 ? 0 : -EIO;
+}
+
+static int try_unlink_allowed(Scene *scene) {
+        return errno_of(unlinkat(scene->allowed_fd, "victim", 0));
+}
+
+static int try_duplicate(Scene *scene) {
+        int fd = fcntl(scene->memory_fd, F_DUPFD_CLOEXEC, 3);
+
+        return fd < 0 ? -errno : errno_of(fcntl(fd, F_GETFD));
+}
+
+static int try_clock(Scene *scene) {
+        struct timespec now;
+
+        return errno_of(syscall(SYS_clock_gettime, CLOCK_BOOTTIME, &now));
+}
+
+static int try_own_ids(Scene *scene) {
+        return getuid() == geteuid() && getgid() == getegid() ? 0 : -EIO;
+}
+
+static const struct {
+        const char *name;
+        Attempt attempt;
+        int result;
+} allowed_table[] = {
+        { "nothing", try_nothing },
+        { "ring and drain a doorbell", try_doorbell },
+        { "a timer of the event loop", try_event_loop },
+        { "notify the manager", try_notify },
+        { "store a descriptor", try_notify_with_descriptor },
+        { "write to the journal", try_journal },
+        { "overflow the journal", try_journal_overflow, -EPERM },
+        { "ask for unit and machine", try_unit_and_machine },
+        { "read a peer's cgroup", try_cgroup },
+        { "read an allowed file", try_read_file },
+        { "open the memory for reading", try_memory_readonly },
+        { "wipe the memory", try_memory_wipe },
+        { "allocate, grow and free", try_malloc },
+        { "allocate when the heap is full", try_malloc_elsewhere },
+        { "accept and identify a peer", try_accept },
+        { "send a descriptor", try_send_descriptor },
+        { "receive nothing", try_receive, -EAGAIN },
+        { "poll", try_poll },
+        { "unlink where allowed", try_unlink_allowed },
+        { "duplicate a descriptor", try_duplicate },
+        { "tell the time by a call", try_clock },
+        { "ask for its own IDs", try_own_ids },
+};
+
+static void check_allowed(void *ctx, const Run *run) {
+        for (size_t i = 0; i < ELEMENTS(allowed_table); i++) {
+                Scene *scene;
+                int status;
+
+                scene = scene_make(ctx);
+                status = attempt_in_child(scene, run, allowed_table[i].attempt);
+                scene_clear(scene);
+                if (!WIFEXITED(status) || WEXITSTATUS(status) != -allowed_table[i].result) {
+                        fail_msg("%s: wait status %#x", allowed_table[i].name, (unsigned) status);
+                }
+        }
+}
+
+static void test_allowed(void **state) {
+        check_allowed(*state, &enforced);
+}
+
+static void test_allowed_as_nobody(void **state) {
+        if (!is_root()) {
+                print_message("# not root, so the tests before were unprivileged already\n");
+                skip();
+        }
+        check_allowed(*state, &as_nobody);
+}
+
+int main(void) {
+        static const struct CMUnitTest tests[] = { TEST(test_allowed), TEST(test_allowed_as_nobody) };
+
+        return cmocka_run_group_tests_name("allowed", tests, NULL, NULL);
+}
