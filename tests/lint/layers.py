@@ -59,7 +59,7 @@ LAYERS = (
     Layer(
         "service/server/",
         ("service/server/", "service/core/", "service/base/", "policy/"),
-        (r"talloc\.h", r"systemd/sd-(event|daemon|journal|id128)\.h", r"seccomp\.h", r"numa(if)?\.h"),
+        (r"talloc\.h", r"systemd/sd-(event|daemon|login|journal|id128)\.h", r"seccomp\.h", r"numa(if)?\.h"),
         never=r"\b(sd_bus_\w+|polkit_\w+)\b",
     ),
     Layer(

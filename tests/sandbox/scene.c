@@ -152,7 +152,9 @@ void scene_enter(Scene *scene, const Run *run) {
         if (run->as_nobody) {
                 become_nobody();
         }
-        if (isolation_close_inherited(keep, ELEMENTS(keep)) < 0 || sd_event_new(&scene->event) < 0) {
+        /* As in the server, the clock's timerfd is there before the walls are. */
+        if (isolation_close_inherited(keep, ELEMENTS(keep)) < 0 || sd_event_new(&scene->event) < 0 ||
+            sd_event_add_time(scene->event, NULL, CLOCK_MONOTONIC, UINT64_MAX, 0, NULL, NULL) < 0) {
                 _exit(EXIT_NOT_ENTERED);
         }
         r = isolation_enter(NULL, &isolation, &stage);

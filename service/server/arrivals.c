@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Newcomers. Accepting and admitting are two steps of the event loop on purpose: between them the loop looks at
+ * hang-ups, which come first by priority. So a VM that closes its connection and opens a new one finds its seat
+ * vacant, however fast it is.
+ */
+
+#include "service/server/arrivals.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <talloc.h>
+#include <unistd.h>
+
+#include "service/base/error.h"
+#include "service/base/list.h"
+#include "service/base/log.h"
+#include "service/core/admission.h"
+#include "service/core/wire.h"
+#include "service/server/doorbells.h"
+#include "service/server/messages.h"
+#include "service/server/peercred.h"
+#include "service/server/peers.h"
+#include "service/server/tenant.h"
+
+/* Accepted in one go before the loop looks at other events. */
+#define ACCEPTS 16U
+
+/* A flood must not keep a stopping server alive. */
+#define REFUSALS_AT_STOP 4096U
+
+/* A newcomer that could not be accepted for want of memory is tried again after so long. */
+#define ACCEPT_RETRY_USEC 100000U
+
+typedef struct Arrival {
+        List link;
+        Fd *socket;
+} Arrival;
+
+struct Arrivals {
+        Domain *domain;
+        Peers *peers;
+        Tenants *tenants;
+        Event *event;
+        Fd *listener;
+        EventSource *listening;
+        EventSource *admitting;
+        EventSource *retry;
+        List waiting;
+        Fd *spare;       /* given up for a moment to refuse somebody when no descriptor is left */
+        unsigned paused; /* set of ArrivalsPause */
+        bool said_short; /* the log has it that newcomers are refused for want of something */
+};
+
+static int open_spare(Arrivals *arrivals) {
+        int fd = fcntl(fd_get(arrivals->listener), F_DUPFD_CLOEXEC, 3);
+
+        return fd < 0 ? errno_negative() : fd_new(arrivals, fd, &arrivals->spare);
+}
+
+static uint64_t now_usec(const Arrivals *arrivals) {
+        uint64_t usec = 0;
+
+        (void) sd_event_now(arrivals->event->loop, CLOCK_MONOTONIC, &usec);
+        return usec;
+}
+
+/* ---- The answer ---- */
+
+/* Tells the reason to the one who is refused. Its buffer is empty, so that eight bytes always fit. */
+static void send_refusal(int socket, Refusal refusal) {
+        uint8_t bytes[WIRE_MESSAGE_SIZE];
+
+        wire_encode(refusal, bytes);
+        (void) !send(socket, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+typedef struct Record {
+        int level;
+        const char *message_id;
+        const char *verb;
+        const char *reason;
+        int64_t vm_id; /* below 0: none */
+        int64_t refusal;
+} Record;
+
+/* Logs what became of a newcomer, within what its user may make us log. */
+static void log_arrival(Arrivals *arrivals, Tenant *tenant, const Credentials *credentials,
+                        const Record *record) {
+        char *who = NULL;
+        uint32_t suppressed;
+
+        if (!tenant_may_log(tenant, now_usec(arrivals), &suppressed)) {
+                return;
+        }
+        if (suppressed > 0) {
+                log_plain(LOG_NOTICE, "%" PRIu32 " records about uid %" PRIu32 " were not logged",
+                          suppressed, tenant->uid);
+        }
+        who = credentials_describe(arrivals, credentials);
+        const LogField fields[] = {
+                { .name = record->vm_id < 0 ? NULL : "IVSHMEM_VM_ID", .number = record->vm_id },
+                { .name = record->refusal ? "IVSHMEM_REFUSAL" : NULL, .number = record->refusal },
+                { .name = "IVSHMEM_RULE", .text = record->reason },
+                { .name = "IVSHMEM_PEER_UID", .number = credentials->uid },
+                { .name = "IVSHMEM_PEER_PID", .number = credentials->pid },
+                { .name = credentials->unit ? "IVSHMEM_PEER_UNIT" : NULL, .text = credentials->unit },
+                { .name = credentials->machine ? "IVSHMEM_PEER_MACHINE" : NULL,
+                  .text = credentials->machine },
+                { .name = credentials->label ? "IVSHMEM_PEER_LABEL" : NULL, .text = credentials->label },
+        };
+
+        if (record->vm_id < 0) {
+                log_record(record->level, record->message_id, fields, sizeof(fields) / sizeof(*fields),
+                           "%s %s: %" PRId64 " %s, %s", record->verb, who ?: "a peer", record->refusal,
+                           refusal_name(record->refusal), record->reason);
+        } else {
+                log_record(record->level, record->message_id, fields, sizeof(fields) / sizeof(*fields),
+                           "VM %" PRId64 " %s: %s (%s)", record->vm_id, record->verb, who ?: "a peer",
+                           record->reason);
+        }
+        talloc_free(who);
+}
+
+static void refuse(Arrivals *arrivals, const Arrival *arrival, Tenant *tenant,
+                   const Credentials *credentials, const Admission *admission) {
+        const Record record = {
+                .level = LOG_WARNING,
+                .message_id = MESSAGE_REFUSED,
+                .verb = "refused",
+                .reason = admission->reason,
+                .vm_id = -1,
+                .refusal = admission->refusal,
+        };
+
+        send_refusal(fd_get(arrival->socket), admission->refusal);
+        log_arrival(arrivals, tenant, credentials, &record);
+}
+
+/* ---- Admission ---- */
+
+/* Gives the admitted peer its doorbells and its seat. */
+static int seat(Arrivals *arrivals, Arrival *arrival, Tenant *tenant, Credentials *credentials,
+                const char *identity, uint32_t vm_id) {
+        Doorbells *doorbells = arrivals->domain->doorbells;
+        int r;
+
+        doorbells_drain(doorbells, vm_id);
+        r = doorbells_open(doorbells, vm_id);
+        if (r >= 0) {
+                r = peers_add(arrivals->peers, vm_id, identity, arrival->socket, tenant, credentials);
+        }
+        return r;
+}
+
+static const char *shortage(int error) {
+        switch (error) {
+        case -EMFILE:
+                return "this server has no descriptors left: raise LimitNOFILE=";
+        case -ENFILE:
+                return "the machine has no descriptors left: raise fs.file-max";
+        default:
+                return "out of memory";
+        }
+}
+
+/* Says once that newcomers are refused for want of something, until one is accepted again. */
+static void say_short(Arrivals *arrivals, int error) {
+        if (!arrivals->said_short) {
+                log_record(LOG_WARNING, MESSAGE_CANNOT_ACCEPT, NULL, 0, "Refusing new peers: %s",
+                           shortage(error));
+                arrivals->said_short = true;
+        }
+}
+
+static void admit_known(Arrivals *arrivals, Arrival *arrival, Tenant *tenant, Credentials *credentials,
+                        const char *identity) {
+        const Domain *domain = arrivals->domain;
+        const AdmissionContext context = {
+                .definition = domain->definition,
+                .seats = domain->seats,
+                .peers_of_user = tenant->n_peers,
+                .rate_exceeded = !bucket_take(&tenant->connects, now_usec(arrivals)),
+                .anyone = domain->anyone,
+                .stopping = domain->stopping,
+        };
+        Admission admission = admission_decide(&context, credentials, identity);
+        int r = 0;
+
+        if (admission.refusal == REFUSAL_NONE) {
+                r = seat(arrivals, arrival, tenant, credentials, identity, admission.vm_id);
+        }
+        if (r < 0) {
+                admission.refusal = REFUSAL_NO_FREE_SEAT;
+                snprintf(admission.reason, sizeof(admission.reason), "%s", shortage(r));
+        }
+        if (admission.refusal != REFUSAL_NONE) {
+                refuse(arrivals, arrival, tenant, credentials, &admission);
+                return;
+        }
+        arrivals->said_short = false;
+        log_arrival(arrivals, tenant, credentials,
+                    &(Record){
+                            .level = LOG_INFO,
+                            .message_id = MESSAGE_JOINED,
+                            .verb = "joined",
+                            .reason = admission.reason,
+                            .vm_id = admission.vm_id,
+                    });
+}
+
+/* Everything that admission needs, or a refusal for want of memory. Whatever stays below the arrival goes with it. */
+static void admit(Arrivals *arrivals, Arrival *arrival) {
+        uint32_t rate = arrivals->domain->definition->connect_rate;
+        Credentials *credentials;
+        const char *identity = NULL;
+        Tenant *tenant;
+        int r = peercred_read(arrival, fd_get(arrival->socket), &credentials);
+
+        if (r >= 0) {
+                r = tenants_get(arrivals->tenants, credentials->uid, rate, now_usec(arrivals), &tenant);
+        }
+        if (r >= 0) {
+                identity = credentials_identity(arrival, credentials);
+                r = identity ? 0 : -ENOMEM;
+        }
+        if (r < 0) {
+                say_short(arrivals, r);
+                send_refusal(fd_get(arrival->socket), REFUSAL_NO_FREE_SEAT);
+                return;
+        }
+        admit_known(arrivals, arrival, tenant, credentials, identity);
+}
+
+static int on_admit(sd_event_source *source, void *userdata) {
+        Arrivals *arrivals = talloc_get_type_abort(userdata, Arrivals);
+
+        if (arrivals->paused) {
+                return 0;
+        }
+        LIST_FOREACH(i, &arrivals->waiting) {
+                Arrival *arrival = list_entry(i, Arrival, link);
+
+                list_remove(&arrival->link);
+                admit(arrivals, arrival);
+                talloc_free(arrival);
+        }
+        return 0;
+}
+
+/* ---- Accepting ---- */
+
+static int arrival_add(Arrivals *arrivals, int fd) {
+        Arrival *arrival = talloc_zero(arrivals, Arrival);
+
+        if (!arrival) {
+                close(fd);
+                return -ENOMEM;
+        }
+        list_append(&arrivals->waiting, &arrival->link);
+        if (fd_new(arrival, fd, &arrival->socket) < 0) {
+                list_remove(&arrival->link);
+                talloc_free(arrival);
+                return -ENOMEM;
+        }
+        return event_source_arm_once(arrivals->admitting);
+}
+
+static int accept_one(Arrivals *arrivals) {
+        return errno_or(accept4(fd_get(arrivals->listener), NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC));
+}
+
+/* Nobody can be accepted, most likely for want of memory. Whoever waits goes on waiting, but does not keep us
+ * awake. */
+static void wait_for_memory(Arrivals *arrivals) {
+        arrivals_pause(arrivals, PAUSE_SHORTAGE, true);
+        (void) event_source_arm_timer(arrivals->retry, ACCEPT_RETRY_USEC);
+}
+
+/* No descriptor is left for a newcomer: the spare one is given up, the newcomer told, and the spare taken again. Else
+ * the newcomer would wait for ever, and the listening socket would wake us for ever. */
+static void refuse_one_with_the_spare(Arrivals *arrivals, int error) {
+        int fd;
+
+        say_short(arrivals, error);
+        TALLOC_FREE(arrivals->spare);
+        fd = accept_one(arrivals);
+        if (fd >= 0) {
+                send_refusal(fd, REFUSAL_NO_FREE_SEAT);
+                close(fd);
+        }
+        if (open_spare(arrivals) < 0) {
+                wait_for_memory(arrivals);
+        }
+}
+
+/* Accepts one who waits. Returns false when there is nobody, or no more can be done now. */
+static bool accept_next(Arrivals *arrivals) {
+        int fd = accept_one(arrivals);
+
+        switch (fd) {
+        case -EAGAIN:
+        case -ECONNABORTED:
+        case -EINTR:
+                return false;
+        case -EMFILE:
+        case -ENFILE:
+                refuse_one_with_the_spare(arrivals, fd);
+                return true;
+        }
+        if (fd < 0) {
+                wait_for_memory(arrivals);
+                return false;
+        }
+        return arrival_add(arrivals, fd) >= 0;
+}
+
+static int on_listener(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+        Arrivals *arrivals = talloc_get_type_abort(userdata, Arrivals);
+
+        for (unsigned i = 0; i < ACCEPTS && accept_next(arrivals); i++) {
+        }
+        return 0;
+}
+
+static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
+        Arrivals *arrivals = talloc_get_type_abort(userdata, Arrivals);
+
+        if (!arrivals->spare && open_spare(arrivals) < 0) {
+                return event_source_arm_timer(arrivals->retry, ACCEPT_RETRY_USEC);
+        }
+        arrivals_pause(arrivals, PAUSE_SHORTAGE, false);
+        return 0;
+}
+
+void arrivals_pause(Arrivals *arrivals, ArrivalsPause why, bool pause) {
+        arrivals->paused = pause ? arrivals->paused | why : arrivals->paused & ~why;
+        (void) sd_event_source_set_enabled(arrivals->listening->source,
+                                           arrivals->paused ? SD_EVENT_OFF : SD_EVENT_ON);
+        if (!arrivals->paused && !list_is_empty(&arrivals->waiting)) {
+                (void) event_source_arm_once(arrivals->admitting);
+        }
+}
+
+void arrivals_refuse_all(Arrivals *arrivals, bool backlog) {
+        int fd;
+
+        LIST_FOREACH(i, &arrivals->waiting) {
+                Arrival *arrival = list_entry(i, Arrival, link);
+
+                list_remove(&arrival->link);
+                send_refusal(fd_get(arrival->socket), REFUSAL_STOPPING);
+                talloc_free(arrival);
+        }
+        for (unsigned i = 0; backlog && i < REFUSALS_AT_STOP && (fd = accept_one(arrivals)) >= 0; i++) {
+                send_refusal(fd, REFUSAL_STOPPING);
+                close(fd);
+        }
+}
+
+bool arrivals_pending(const Arrivals *arrivals) {
+        return !list_is_empty(&arrivals->waiting);
+}
+
+size_t arrivals_list_fds(const Arrivals *arrivals, int ret[static 2]) {
+        ret[0] = fd_get(arrivals->listener);
+        ret[1] = fd_get(arrivals->spare);
+        return 2;
+}
+
+static int arrivals_destructor(Arrivals *arrivals) {
+        /* The event loop lets go of the socket before it is closed. */
+        TALLOC_FREE(arrivals->listening);
+        return 0;
+}
+
+int arrivals_new(void *ctx, Event *event, Domain *domain, Peers *peers, Fd *listener, Arrivals **ret) {
+        Arrivals *arrivals = talloc_zero(ctx, Arrivals);
+        int r;
+
+        if (!arrivals) {
+                talloc_free(listener);
+                return -ENOMEM;
+        }
+        *arrivals = (Arrivals){ .domain = domain, .peers = peers, .event = event };
+        arrivals->listener = talloc_steal(arrivals, listener);
+        list_init(&arrivals->waiting);
+        talloc_set_destructor(arrivals, arrivals_destructor);
+        r = tenants_new(arrivals, &arrivals->tenants);
+        if (r >= 0) {
+                r = open_spare(arrivals);
+        }
+        if (r >= 0) {
+                r = event_add_io(arrivals, event, fd_get(listener), EPOLLIN, PRIORITY_NEWCOMER, on_listener,
+                                 arrivals, &arrivals->listening);
+        }
+        if (r >= 0) {
+                r = event_add_deferred(arrivals, event, PRIORITY_NEWCOMER, on_admit, arrivals,
+                                       &arrivals->admitting);
+        }
+        if (r >= 0) {
+                r = event_add_timer(arrivals, event, PRIORITY_NEWCOMER, on_retry, arrivals,
+                                    &arrivals->retry);
+        }
+        if (r < 0) {
+                talloc_free(arrivals);
+                return r;
+        }
+        *ret = arrivals;
+        return 0;
+}

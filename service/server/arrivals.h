@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Newcomers: accepted, asked of the kernel who they are, admitted or refused. A refused one is sent the reason as a
+ * version number, never just closed: QEMU would spin for ever (ivshmem-protocol(7)).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "service/base/event.h"
+#include "service/base/fd.h"
+#include "service/server/domain.h"
+
+typedef struct Arrivals Arrivals;
+typedef struct Peers Peers;
+
+typedef enum ArrivalsPause {
+        PAUSE_WIPE = 1 << 0,     /* memory is being zeroed */
+        PAUSE_SHORTAGE = 1 << 1, /* nobody could be accepted for want of memory */
+} ArrivalsPause;
+
+/* Serves a listening socket, which the arrivals own from here on, also on failure. Negative errno. */
+int arrivals_new(void *ctx, Event *event, Domain *domain, Peers *peers, Fd *listener, Arrivals **ret);
+
+/* Writes the descriptors of listener and spare. Returns how many: 2. */
+size_t arrivals_list_fds(const Arrivals *arrivals, int ret[static 2]);
+
+/* While there is any reason to pause, newcomers wait. */
+void arrivals_pause(Arrivals *arrivals, ArrivalsPause why, bool pause);
+
+/* Refuses all who were accepted but not admitted, for the domain is stopping; with `backlog` also those who still wait
+ * to be accepted. An inherited socket outlives us, and who waits there is for our successor. */
+void arrivals_refuse_all(Arrivals *arrivals, bool backlog);
+
+/* Whether somebody was accepted and is not admitted yet. */
+bool arrivals_pending(const Arrivals *arrivals);

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The headers of a sendmmsg() call, kept between calls. */
+
+#include "service/server/batch.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <talloc.h>
+
+#include "service/base/error.h"
+#include "service/core/wire.h"
+
+typedef struct Control {
+        _Alignas(struct cmsghdr) char bytes[CMSG_SPACE(sizeof(int))];
+} Control;
+
+struct Batch {
+        struct mmsghdr headers[BATCH_MAX];
+        struct iovec iov[BATCH_MAX];
+        uint8_t values[BATCH_MAX][WIRE_MESSAGE_SIZE];
+        Control controls[BATCH_MAX];
+};
+
+static void batch_lay_out(Batch *batch, size_t i) {
+        struct cmsghdr *cmsg = (struct cmsghdr *) batch->controls[i].bytes;
+
+        cmsg->cmsg_level = SOL_SOCKET;
+        cmsg->cmsg_type = SCM_RIGHTS;
+        cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+        batch->iov[i] = (struct iovec){ .iov_base = batch->values[i], .iov_len = WIRE_MESSAGE_SIZE };
+        batch->headers[i].msg_hdr = (struct msghdr){ .msg_iov = &batch->iov[i], .msg_iovlen = 1 };
+}
+
+int batch_new(void *ctx, Batch **ret) {
+        Batch *batch = talloc_zero(ctx, Batch);
+
+        if (!batch) {
+                return -ENOMEM;
+        }
+        for (size_t i = 0; i < BATCH_MAX; i++) {
+                batch_lay_out(batch, i);
+        }
+        *ret = batch;
+        return 0;
+}
+
+void batch_set(Batch *batch, size_t i, int64_t value, int fd) {
+        struct msghdr *header = &batch->headers[i].msg_hdr;
+
+        wire_encode(value, batch->values[i]);
+        if (fd < 0) {
+                header->msg_control = NULL;
+                header->msg_controllen = 0;
+                return;
+        }
+        header->msg_control = batch->controls[i].bytes;
+        header->msg_controllen = sizeof(batch->controls[i].bytes);
+        memcpy(CMSG_DATA((struct cmsghdr *) batch->controls[i].bytes), &fd, sizeof(fd));
+}
+
+int batch_send(Batch *batch, int socket, size_t n) {
+        return errno_or(sendmmsg(socket, batch->headers, (unsigned) n, MSG_DONTWAIT | MSG_NOSIGNAL));
+}

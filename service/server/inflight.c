@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Descriptors in flight, as arithmetic: no system calls here. */
+
+#include "service/server/inflight.h"
+
+/* What the kernel charges a send buffer for one of our messages: 768 bytes on 64-bit machines (an sk_buff with a
+ * one-cache-line head). setsockopt() doubles the value that it is given. */
+#define MESSAGE_CHARGE 768U
+
+/* Below the charge, so that a kernel that charges less does not make us count too few. */
+#define MESSAGE_CHARGE_LEAST 512U
+
+Inflight inflight_begin(uint64_t nofile) {
+        uint64_t budget = nofile / 4 * 3;
+
+        return (Inflight){ .budget = budget, .remeasure = budget / 4 };
+}
+
+uint32_t inflight_window(const Inflight *inflight) {
+        uint64_t left = inflight->budget > inflight->unread ? inflight->budget - inflight->unread : 0;
+        uint64_t window = left / 4;
+
+        if (window < WINDOW_MIN) {
+                return WINDOW_MIN;
+        }
+        return window > WINDOW_MAX ? WINDOW_MAX : (uint32_t) window;
+}
+
+void inflight_add(Inflight *inflight, uint32_t n) {
+        inflight->unread += n;
+}
+
+void inflight_remove(Inflight *inflight, uint32_t n) {
+        inflight->unread -= n;
+}
+
+bool inflight_is_worth_measuring(const Inflight *inflight) {
+        return inflight->unread >= inflight->remeasure;
+}
+
+void inflight_measured(Inflight *inflight) {
+        inflight->remeasure = inflight->unread + inflight->budget / 4;
+}
+
+int inflight_send_buffer(uint32_t window) {
+        return (int) (window * MESSAGE_CHARGE / 2);
+}
+
+uint32_t inflight_unread(uint32_t outq) {
+        return (outq + MESSAGE_CHARGE_LEAST - 1) / MESSAGE_CHARGE_LEAST;
+}

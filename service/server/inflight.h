@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Descriptors in flight: sent, not yet received. The kernel charges them to the sender's user against its
+ * RLIMIT_NOFILE and refuses to send more (ETOOMANYREFS, unix(7)). So that peers that do not read cannot use up what
+ * the others need, each connection has a window, which shrinks as the whole fills up. The kernel keeps it: the
+ * window is the socket's send buffer, and a full one is EAGAIN.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct Inflight Inflight;
+
+struct Inflight {
+        uint64_t budget;    /* messages that may be unread in all */
+        uint64_t unread;    /* upper bound of those that are */
+        uint64_t remeasure; /* when the bound reaches this, it is worth measuring */
+};
+
+#define WINDOW_MIN 8U
+#define WINDOW_MAX 256U
+
+/* For a process that may have `nofile` descriptors. */
+Inflight inflight_begin(uint64_t nofile);
+
+/* How many unread messages a connection may have now. */
+uint32_t inflight_window(const Inflight *inflight);
+
+/* `n` more were sent. */
+void inflight_add(Inflight *inflight, uint32_t n);
+
+/* Of these `n` are known to be read, or gone with their connection. */
+void inflight_remove(Inflight *inflight, uint32_t n);
+
+/* Whether the bound has grown so much that each connection should be measured. */
+bool inflight_is_worth_measuring(const Inflight *inflight);
+
+/* All connections were measured. */
+void inflight_measured(Inflight *inflight);
+
+/* The SO_SNDBUF value that holds so many messages. */
+int inflight_send_buffer(uint32_t window);
+
+/* How many messages at most are unread, by the SIOCOUTQ value of a connection. */
+uint32_t inflight_unread(uint32_t outq);

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The socket that peers connect to. */
+
+#include "service/server/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <systemd/sd-daemon.h>
+#include <talloc.h>
+#include <unistd.h>
+
+#include "service/base/error.h"
+
+#define PEERS_FD_NAME "peers"
+
+/* ---- Inherited ---- */
+
+static bool is_peers_name(const char *name) {
+        /* sd_listen_fds(3): "unknown" is what a descriptor without a name is called. */
+        return strcmp(name, PEERS_FD_NAME) == 0 || strcmp(name, "unknown") == 0;
+}
+
+/* Boxes an inherited descriptor that is what it has to be. */
+static int inherit_one(void *ctx, int fd, const char *name, Fd **ret, char **ret_error) {
+        int r;
+
+        if (!is_peers_name(name)) {
+                *ret_error = talloc_asprintf(ctx,
+                                             "Inherited descriptor %d is called \"%s\", not \"" PEERS_FD_NAME
+                                             "\"; set FileDescriptorName=" PEERS_FD_NAME
+                                             " in the socket unit",
+                                             fd, name);
+                return -EINVAL;
+        }
+        if (*ret) {
+                *ret_error = talloc_asprintf(
+                        ctx, "Inherited more than one socket for peers; keep one ListenStream=");
+                return -EINVAL;
+        }
+        if (sd_is_socket_unix(fd, SOCK_STREAM, /* listening= */ 1, NULL, 0) <= 0) {
+                *ret_error = talloc_asprintf(
+                        ctx,
+                        "Inherited descriptor %d (\"%s\") is not a listening AF_UNIX stream "
+                        "socket; use ListenStream= with a path",
+                        fd, name);
+                return -EINVAL;
+        }
+        /* Accepting must never wait, also when the one who connected is gone again. */
+        r = errno_or(fcntl(fd, F_SETFL, O_NONBLOCK));
+        return r < 0 ? r : fd_new(ctx, fd, ret);
+}
+
+int listener_inherit(void *ctx, Fd **ret, char **ret_error) {
+        char **names = NULL;
+        Fd *listener = NULL;
+        int n = sd_listen_fds_with_names(/* unset_environment= */ 1, &names), r = n;
+
+        if (n < 0) {
+                *ret_error = talloc_asprintf(ctx, "Cannot take the descriptors of LISTEN_FDS: %s",
+                                             strerror(-n));
+                return n;
+        }
+        for (int i = 0; i < n && r >= 0; i++) {
+                r = inherit_one(ctx, SD_LISTEN_FDS_START + i, names[i], &listener, ret_error);
+        }
+        for (int i = 0; i < n; i++) {
+                free(names[i]);
+        }
+        free(names);
+        if (r < 0) {
+                talloc_free(listener);
+                return r;
+        }
+        *ret = listener;
+        return 0;
+}
+
+/* ---- Our own ---- */
+
+static int fail(void *ctx, char **ret_error, const char *path, int r, const char *why) {
+        *ret_error = talloc_asprintf(ctx, "Cannot listen on %s: %s", path, why ?: strerror(-r));
+        return r;
+}
+
+/*
+ * Whether anybody listens on the socket with this address: a datagram socket cannot connect to a stream socket,
+ * and is told so (EPROTOTYPE) only when there is one behind the name. So nobody is woken by the question.
+ */
+static bool is_live(const struct sockaddr_un *address, socklen_t length) {
+        cleanup_close int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+        return fd < 0 || connect(fd, (const struct sockaddr *) address, length) >= 0 ||
+               errno != ECONNREFUSED;
+}
+
+/* Makes way for a new socket file: removes one that nobody listens on. */
+static int clear_name(const OwnFile *file, const struct sockaddr_un *address, socklen_t length) {
+        struct stat st;
+
+        if (fstatat(ownfile_directory(file), ownfile_name(file), &st, AT_SYMLINK_NOFOLLOW) < 0) {
+                return errno == ENOENT ? 0 : errno_negative();
+        }
+        if (!S_ISSOCK(st.st_mode)) {
+                return -EEXIST;
+        }
+        if (is_live(address, length)) {
+                return -EADDRINUSE;
+        }
+        return errno_or(unlinkat(ownfile_directory(file), ownfile_name(file), /* flags= */ 0));
+}
+
+static int bind_and_listen(int fd, OwnFile *file, const struct sockaddr_un *address, socklen_t length,
+                           uint32_t mode) {
+        int r;
+
+        if (bind(fd, (const struct sockaddr *) address, length) < 0) {
+                return errno_negative();
+        }
+        r = ownfile_made(file);
+        if (r < 0) {
+                return r;
+        }
+        r = mode ? errno_or(fchmodat(ownfile_directory(file), ownfile_name(file), mode, /* flags= */ 0)) : 0;
+        return r < 0 ? r : errno_or(listen(fd, LISTEN_BACKLOG));
+}
+
+/* Two servers that start at the same time must not take each other's new socket for a stale one: the directory is
+ * locked meanwhile. */
+static int replace_and_bind(int fd, OwnFile *file, const char *path, uint32_t mode) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        int directory = ownfile_directory(file), r;
+
+        if (strlen(path) >= sizeof(address.sun_path)) {
+                return -ENAMETOOLONG;
+        }
+        memcpy(address.sun_path, path, strlen(path) + 1);
+        r = errno_or(flock(directory, LOCK_EX));
+        if (r < 0) {
+                return r;
+        }
+        r = clear_name(file, &address, sizeof(address));
+        if (r >= 0) {
+                r = bind_and_listen(fd, file, &address, sizeof(address), mode);
+        }
+        if (r < 0) {
+                ownfile_remove(file);
+        }
+        (void) flock(directory, LOCK_UN);
+        return r;
+}
+
+static const char *explain(int r) {
+        switch (r) {
+        case -EADDRINUSE:
+                return "another server listens there; stop it first, or choose another path";
+        case -EEXIST:
+                return "there is a file that is no socket; remove it, or choose another path";
+        case -ENOENT:
+                return "its directory does not exist; make it, or choose another path";
+        case -ENAMETOOLONG:
+                return "the path is longer than a socket's may be (107 bytes)";
+        default:
+                return NULL;
+        }
+}
+
+int listener_open(void *ctx, const char *path, uint32_t mode, Fd **ret, OwnFile **ret_file,
+                  char **ret_error) {
+        OwnFile *file;
+        Fd *listener;
+        int fd, r = ownfile_new(ctx, path, &file);
+
+        if (r < 0) {
+                return fail(ctx, ret_error, path, r, explain(r));
+        }
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        r = fd < 0 ? errno_negative() : fd_new(ctx, fd, &listener);
+        if (r < 0) {
+                talloc_free(file);
+                return fail(ctx, ret_error, path, r, NULL);
+        }
+        r = replace_and_bind(fd, file, path, mode);
+        if (r < 0) {
+                talloc_free(listener);
+                talloc_free(file);
+                return fail(ctx, ret_error, path, r, explain(r));
+        }
+        *ret = listener;
+        *ret_file = file;
+        return 0;
+}

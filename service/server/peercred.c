@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the kernel says of the process that opened a connection. Nothing that the process says of itself is used. */
+
+#include "service/server/peercred.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <systemd/sd-login.h>
+#include <talloc.h>
+#include <unistd.h>
+
+#include "service/base/error.h"
+#include "service/base/fd.h"
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77 /* Linux 6.5 */
+#endif
+
+#define MACHINE_SCOPE_PREFIX "machine-"
+#define MACHINE_SCOPE_SUFFIX ".scope"
+
+static int read_groups(int socket, Credentials *credentials) {
+        gid_t *groups = NULL;
+        socklen_t length = 0;
+
+        /* The first call tells how many bytes there are. */
+        if (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, NULL, &length) >= 0) {
+                return 0;
+        }
+        if (errno != ERANGE) {
+                return errno_negative();
+        }
+        groups = talloc_size(credentials, length);
+        if (!groups) {
+                return -ENOMEM;
+        }
+        if (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups, &length) < 0) {
+                return errno_negative();
+        }
+        credentials->groups = groups;
+        credentials->n_groups = length / sizeof(*groups);
+        return 0;
+}
+
+/* The label stays NULL where no security module labels sockets. */
+static int read_label(int socket, Credentials *credentials) {
+        char label[256];
+        socklen_t length = sizeof(label) - 1;
+
+        if (getsockopt(socket, SOL_SOCKET, SO_PEERSEC, label, &length) < 0) {
+                return errno == ENOPROTOOPT || errno == ERANGE ? 0 : errno_negative();
+        }
+        label[length] = '\0';
+        credentials->label = talloc_strdup(credentials, label);
+        return credentials->label ? 0 : -ENOMEM;
+}
+
+/* A pidfd of the very process that connected; before Linux 6.5 of the process that has its PID now. */
+static int open_pidfd(int socket, pid_t pid) {
+        socklen_t length = sizeof(int);
+        int fd;
+
+        if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &fd, &length) >= 0) {
+                return fd;
+        }
+        return (int) syscall(SYS_pidfd_open, pid, 0);
+}
+
+static bool process_lives(int pidfd) {
+        struct pollfd pollfd = { .fd = pidfd, .events = POLLIN };
+
+        return poll(&pollfd, 1, 0) == 0;
+}
+
+static int hex_digit(char c) {
+        if (c >= '0' && c <= '9') {
+                return c - '0';
+        }
+        return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Undoes systemd's escaping of unit names (systemd.unit(5)): "\x2d" is "-". */
+static void unescape_unit(char *name) {
+        char *out = name;
+
+        for (const char *in = name; *in; in++) {
+                if (in[0] == '\\' && in[1] == 'x' && hex_digit(in[2]) >= 0 && hex_digit(in[3]) >= 0) {
+                        *out++ = (char) (hex_digit(in[2]) * 16 + hex_digit(in[3]));
+                        in += 3;
+                } else {
+                        *out++ = *in;
+                }
+        }
+        *out = '\0';
+}
+
+char *machine_of_unit(void *ctx, const char *unit) {
+        size_t prefix = strlen(MACHINE_SCOPE_PREFIX), suffix = strlen(MACHINE_SCOPE_SUFFIX);
+        size_t length = strlen(unit);
+        char *name;
+
+        if (length <= prefix + suffix || strncmp(unit, MACHINE_SCOPE_PREFIX, prefix) != 0 ||
+            strcmp(unit + length - suffix, MACHINE_SCOPE_SUFFIX) != 0) {
+                return NULL;
+        }
+        name = talloc_strndup(ctx, unit + prefix, length - prefix - suffix);
+        if (name) {
+                unescape_unit(name);
+        }
+        return name;
+}
+
+/* What systemd-machined registered, else what the unit's name says. */
+static char *read_machine(void *ctx, pid_t pid, const char *unit) {
+        char *registered = NULL, *machine;
+
+        if (sd_pid_get_machine_name(pid, &registered) < 0) {
+                return machine_of_unit(ctx, unit);
+        }
+        machine = talloc_strdup(ctx, registered);
+        free(registered);
+        return machine;
+}
+
+/* That something is short is an error, for a peer must not be taken for another; that there is no unit is not. */
+static int short_or_none(int error) {
+        return error == -EMFILE || error == -ENFILE || error == -ENOMEM ? error : 0;
+}
+
+static int read_unit(int socket, Credentials *credentials) {
+        cleanup_close int pidfd = open_pidfd(socket, credentials->pid);
+        char *unit = NULL, *machine;
+        int r;
+
+        if (pidfd < 0) {
+                return short_or_none(errno_negative());
+        }
+        r = sd_pid_get_unit(credentials->pid, &unit);
+        if (r < 0) {
+                return short_or_none(r);
+        }
+        machine = read_machine(credentials, credentials->pid, unit);
+        if (process_lives(pidfd)) {
+                credentials->unit = talloc_strdup(credentials, unit);
+                credentials->machine = machine;
+        } else {
+                talloc_free(machine);
+        }
+        free(unit);
+        return 0;
+}
+
+int peercred_read(void *ctx, int socket, Credentials **ret) {
+        Credentials *credentials = talloc_zero(ctx, Credentials);
+        struct ucred ucred;
+        socklen_t length = sizeof(ucred);
+        int r;
+
+        if (!credentials) {
+                return -ENOMEM;
+        }
+        r = errno_or(getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &ucred, &length));
+        if (r >= 0) {
+                credentials->uid = ucred.uid;
+                credentials->gid = ucred.gid;
+                credentials->pid = ucred.pid;
+                r = read_groups(socket, credentials);
+        }
+        if (r >= 0) {
+                r = read_label(socket, credentials);
+        }
+        if (r >= 0) {
+                r = read_unit(socket, credentials);
+        }
+        if (r < 0) {
+                talloc_free(credentials);
+                return r;
+        }
+        *ret = credentials;
+        return 0;
+}

@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The connected peers: who is fed next, who waits for room, who is gone. What each is told is feed.c's. */
+
+#include "service/server/peers.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/sockios.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <talloc.h>
+#include <time.h>
+
+#include "service/base/error.h"
+#include "service/server/batch.h"
+#include "service/server/doorbells.h"
+#include "service/server/inflight.h"
+#include "service/server/memory.h"
+#include "service/server/tenant.h"
+
+/* Batches sent in one go before the loop looks at other events. */
+#define TURNS 16U
+
+/* Of so many turns one is for peers that are set up, even when newcomers wait. */
+#define TURNS_FOR_NEWCOMERS 4U
+
+/* When the kernel has no room for descriptors in flight it does not tell when it has again. */
+#define STARVED_RETRY_USEC 10000U
+
+struct Peers {
+        Domain *domain;
+        PeersOps ops;
+        List connected;
+        List doomed;
+        List newcomers; /* rings */
+        List others;
+        List starved; /* would be in a ring, but the kernel has no room */
+        uint32_t n_connected;
+        uint32_t n_turns;
+        Inflight inflight;
+        Batch *batch;
+        EventSource *feeder;
+        EventSource *reaper;
+        EventSource *retry;
+        Event *event;
+};
+
+static Peer *turn_peer(List *turn) {
+        return list_entry(turn, Peer, turn);
+}
+
+/* ---- Who is fed next ---- */
+
+static void peer_queue(Peer *peer) {
+        Peers *peers = peer->peers;
+        bool set_up = feed_is_set_up(peers->domain->seats, &peer->feed);
+
+        list_remove(&peer->turn);
+        list_append(set_up ? &peers->others : &peers->newcomers, &peer->turn);
+        (void) event_source_arm_once(peers->feeder);
+}
+
+static Peer *peers_next(Peers *peers) {
+        bool newcomer = !list_is_empty(&peers->newcomers) &&
+                        (list_is_empty(&peers->others) || peers->n_turns++ % TURNS_FOR_NEWCOMERS != 0);
+        List *ring = newcomer ? &peers->newcomers : &peers->others;
+
+        return list_is_empty(ring) ? NULL : turn_peer(ring->next);
+}
+
+/* ---- Sending ---- */
+
+/* Counts what is really unread, for the bound only rises as we send. */
+static void peers_measure(Peers *peers) {
+        LIST_FOREACH(i, &peers->connected) {
+                Peer *peer = list_entry(i, Peer, link);
+                uint32_t unread;
+                int outq;
+
+                if (peer->unread == 0 || ioctl(fd_get(peer->socket), SIOCOUTQ, &outq) < 0) {
+                        continue;
+                }
+                unread = inflight_unread((uint32_t) outq);
+                if (unread < peer->unread) {
+                        inflight_remove(&peers->inflight, peer->unread - unread);
+                        peer->unread = unread;
+                }
+        }
+        inflight_measured(&peers->inflight);
+}
+
+static void peer_set_window(Peer *peer) {
+        uint32_t window = inflight_window(&peer->peers->inflight);
+        int size = inflight_send_buffer(window);
+
+        /* Should it fail, the buffer is what it was before: a bound, but a larger one. */
+        if (window != peer->window &&
+            setsockopt(fd_get(peer->socket), SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) >= 0) {
+                peer->window = window;
+        }
+}
+
+static int message_fd(const Domain *domain, const FeedMessage *message) {
+        switch (message->kind) {
+        case FEED_MEMORY:
+                return memory_fd(domain->memory);
+        case FEED_DOORBELL:
+                return doorbells_fd(domain->doorbells, message->vm_id, message->vector);
+        default:
+                return -EBADF;
+        }
+}
+
+/* Sends one batch of what comes next, and moves the cursor by what went. Returns how many of how many. */
+static int peer_send(Peer *peer, size_t *ret_wanted) {
+        FeedMessage messages[BATCH_MAX];
+        Peers *peers = peer->peers;
+        Domain *domain = peers->domain;
+        size_t n = feed_peek(domain->seats, &peer->feed, messages, BATCH_MAX);
+        int sent;
+
+        *ret_wanted = n;
+        if (n == 0) {
+                return 0;
+        }
+        for (size_t i = 0; i < n; i++) {
+                batch_set(peers->batch, i, messages[i].value, message_fd(domain, &messages[i]));
+        }
+        sent = batch_send(peers->batch, fd_get(peer->socket), n);
+        if (sent > 0) {
+                peer->feed.cursor = messages[sent - 1].next;
+                peer->unread += (uint32_t) sent;
+                inflight_add(&peers->inflight, (uint32_t) sent);
+        }
+        return sent;
+}
+
+static void peer_block(Peer *peer) {
+        list_remove(&peer->turn);
+        peer->blocked = true;
+        (void) sd_event_source_set_io_events(peer->io->source, EPOLLIN | EPOLLOUT);
+}
+
+static void peer_unblock(Peer *peer) {
+        peer->blocked = false;
+        (void) sd_event_source_set_io_events(peer->io->source, EPOLLIN);
+        peer_queue(peer);
+}
+
+static void peer_starve(Peer *peer) {
+        list_remove(&peer->turn);
+        list_append(&peer->peers->starved, &peer->turn);
+        (void) event_source_arm_timer(peer->peers->retry, STARVED_RETRY_USEC);
+}
+
+/* One turn. Returns 0, or a negative errno when the connection is of no more use. */
+static int peer_feed(Peer *peer) {
+        size_t wanted;
+        int sent;
+
+        if (inflight_is_worth_measuring(&peer->peers->inflight)) {
+                peers_measure(peer->peers);
+        }
+        peer_set_window(peer);
+        sent = peer_send(peer, &wanted);
+        switch (sent) {
+        case -EAGAIN:
+                peer_block(peer);
+                return 0;
+        case -ETOOMANYREFS:
+        case -ENOBUFS:
+        case -ENOMEM:
+                peer_starve(peer);
+                return 0;
+        }
+        if (sent < 0) {
+                return sent;
+        }
+        if ((size_t) sent < wanted) {
+                /* Most likely full; if it is not, EPOLLOUT comes at once and the next error tells. */
+                peer_block(peer);
+        } else if (wanted == BATCH_MAX && feed_is_behind(peer->peers->domain->seats, &peer->feed)) {
+                peer_queue(peer);
+        } else {
+                list_remove(&peer->turn);
+        }
+        return 0;
+}
+
+/* ---- Leaving ---- */
+
+/* The peer is gone: its seat is vacant at once. It is freed from the reaper, for this may be its own callback. */
+static void peer_leave(Peer *peer, const char *why) {
+        Peers *peers = peer->peers;
+
+        list_remove(&peer->turn);
+        list_remove(&peer->link);
+        list_append(&peers->doomed, &peer->link);
+        (void) sd_event_source_set_enabled(peer->io->source, SD_EVENT_OFF);
+        inflight_remove(&peers->inflight, peer->unread);
+        peer->unread = 0;
+        peer->tenant->n_peers--;
+        peers->n_connected--;
+        seats_leave(peers->domain->seats, peer->feed.vm_id);
+        (void) event_source_arm_once(peers->reaper);
+        peers->ops.left(peer, why, peers->ops.userdata);
+}
+
+static int on_reap(sd_event_source *source, void *userdata) {
+        Peers *peers = talloc_get_type_abort(userdata, Peers);
+
+        LIST_FOREACH(i, &peers->doomed) {
+                talloc_free(list_entry(i, Peer, link));
+        }
+        return 0;
+}
+
+/* ---- Events ---- */
+
+static int on_feed(sd_event_source *source, void *userdata) {
+        Peers *peers = talloc_get_type_abort(userdata, Peers);
+        Peer *peer;
+
+        for (unsigned i = 0; i < TURNS && (peer = peers_next(peers)); i++) {
+                if (peer_feed(peer) < 0) {
+                        peer_leave(peer, "connection lost");
+                }
+        }
+        if (!list_is_empty(&peers->newcomers) || !list_is_empty(&peers->others)) {
+                (void) event_source_arm_once(peers->feeder);
+        }
+        return 0;
+}
+
+static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
+        Peers *peers = talloc_get_type_abort(userdata, Peers);
+
+        LIST_FOREACH(i, &peers->starved) {
+                peer_queue(turn_peer(i));
+        }
+        return 0;
+}
+
+/* A peer has nothing to say; whatever it sends, with descriptors or without, is a breach. Nothing is received, so
+ * that no descriptor is ever taken in: what is unread is discarded with the socket. */
+static const char *peer_listen(const Peer *peer) {
+        char byte;
+        ssize_t n = recv(fd_get(peer->socket), &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT);
+
+        if (n > 0) {
+                return "breach of protocol: it sent data, but only the server may";
+        }
+        if (n == 0) {
+                return "closed the connection";
+        }
+        return errno == EAGAIN ? NULL : "connection lost";
+}
+
+static int on_peer(sd_event_source *source, int fd, uint32_t events, void *userdata) {
+        Peer *peer = talloc_get_type_abort(userdata, Peer);
+        const char *why = NULL;
+
+        if (events & (EPOLLHUP | EPOLLERR)) {
+                why = "closed the connection";
+        } else if (events & EPOLLIN) {
+                why = peer_listen(peer);
+        }
+        if (why) {
+                peer_leave(peer, why);
+        } else if (events & EPOLLOUT && peer->blocked) {
+                peer_unblock(peer);
+        }
+        return 0;
+}
+
+/* ---- Joining ---- */
+
+static int peer_destructor(Peer *peer) {
+        /* The event loop lets go of the socket before it is closed. */
+        TALLOC_FREE(peer->io);
+        list_remove(&peer->turn);
+        list_remove(&peer->link);
+        return 0;
+}
+
+static uint64_t now_realtime(void) {
+        struct timespec ts;
+
+        clock_gettime(CLOCK_REALTIME, &ts);
+        return (uint64_t) ts.tv_sec * 1000000 + (uint64_t) ts.tv_nsec / 1000;
+}
+
+/* Whoever sees the new seat has something to be told. */
+static void peers_queue_all_behind(Peers *peers, const Peer *newcomer) {
+        const Seats *seats = peers->domain->seats;
+
+        LIST_FOREACH(i, &peers->connected) {
+                Peer *peer = list_entry(i, Peer, link);
+
+                if (peer != newcomer && !peer->blocked && list_is_empty(&peer->turn) &&
+                    seats_sees(seats, peer->feed.vm_id, newcomer->feed.vm_id)) {
+                        peer_queue(peer);
+                }
+        }
+}
+
+int peers_add(Peers *peers, uint32_t vm_id, const char *identity, Fd *socket, Tenant *tenant,
+              Credentials *credentials) {
+        Seats *seats = peers->domain->seats;
+        bool opened = seats_get(seats, vm_id)->state == SEAT_UNOPENED;
+        Peer *peer = talloc_zero(peers, Peer);
+        int r;
+
+        if (!peer) {
+                return -ENOMEM;
+        }
+        list_init(&peer->link);
+        list_init(&peer->turn);
+        talloc_set_destructor(peer, peer_destructor);
+        peer->peers = peers;
+        r = event_add_io(peer, peers->event, fd_get(socket), EPOLLIN, PRIORITY_PEER, on_peer, peer,
+                         &peer->io);
+        if (r >= 0) {
+                r = seats_take(seats, vm_id, identity);
+        }
+        if (r < 0) {
+                talloc_free(peer);
+                return r;
+        }
+        peer->socket = talloc_steal(peer, socket);
+        peer->credentials = talloc_steal(peer, credentials);
+        peer->tenant = tenant;
+        peer->feed = feed_begin(seats, vm_id);
+        peer->since = now_realtime();
+        tenant->n_peers++;
+        peers->n_connected++;
+        list_append(&peers->connected, &peer->link);
+        if (peer_feed(peer) < 0) {
+                /* It has joined, and leaves in its turn like any other. */
+                peer_queue(peer);
+        }
+        if (opened) {
+                peers_queue_all_behind(peers, peer);
+        }
+        peers->ops.joined(peer, peers->ops.userdata);
+        return 0;
+}
+
+uint32_t peers_count(const Peers *peers) {
+        return peers->n_connected;
+}
+
+int peers_new(void *ctx, Event *event, Domain *domain, uint64_t nofile, const PeersOps *ops, Peers **ret) {
+        Peers *peers = talloc_zero(ctx, Peers);
+        int r;
+
+        if (!peers) {
+                return -ENOMEM;
+        }
+        *peers = (Peers){
+                .domain = domain, .ops = *ops, .event = event, .inflight = inflight_begin(nofile)
+        };
+        list_init(&peers->connected);
+        list_init(&peers->doomed);
+        list_init(&peers->newcomers);
+        list_init(&peers->others);
+        list_init(&peers->starved);
+        r = batch_new(peers, &peers->batch);
+        if (r >= 0) {
+                r = event_add_deferred(peers, event, PRIORITY_NEWCOMER, on_feed, peers, &peers->feeder);
+        }
+        if (r >= 0) {
+                r = event_add_deferred(peers, event, PRIORITY_PEER, on_reap, peers, &peers->reaper);
+        }
+        if (r >= 0) {
+                r = event_add_timer(peers, event, PRIORITY_NEWCOMER, on_retry, peers, &peers->retry);
+        }
+        if (r < 0) {
+                talloc_free(peers);
+                return r;
+        }
+        *ret = peers;
+        return 0;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The connected peers, and their feeding. A peer that is behind waits in a ring; each turn sends it one batch, so
+ * that nobody waits for more than a batch of each other. Newcomers go before those who only hear of them. A peer
+ * whose socket is full leaves the ring until it has read; one that never reads costs nothing more.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "service/base/event.h"
+#include "service/base/fd.h"
+#include "service/base/list.h"
+#include "service/core/credentials.h"
+#include "service/core/feed.h"
+#include "service/server/domain.h"
+
+typedef struct Peer Peer;
+typedef struct Peers Peers;
+typedef struct PeersOps PeersOps;
+typedef struct Tenant Tenant;
+
+struct Peer {
+        Peers *peers;
+        List link; /* of Peers: connected, or doomed */
+        List turn; /* in a ring while it is behind and can be sent something */
+        Fd *socket;
+        EventSource *io;
+        Tenant *tenant;
+        Credentials *credentials;
+        Feed feed;
+        uint32_t window; /* unread messages that its send buffer holds */
+        uint32_t unread; /* upper bound */
+        bool blocked;    /* its send buffer is full: waiting for EPOLLOUT */
+        uint64_t since;  /* CLOCK_REALTIME, microseconds */
+};
+
+/* What the owner of the peers wants to hear. A peer must not be kept beyond the call. */
+struct PeersOps {
+        void (*joined)(const Peer *peer, void *userdata);
+        void (*left)(const Peer *peer, const char *why, void *userdata); /* its seat is vacant by now */
+        void *userdata;
+};
+
+/* Priorities in the event loop: hang-ups are looked at before newcomers are admitted. */
+#define PRIORITY_PEER (SD_EVENT_PRIORITY_NORMAL - 10)
+#define PRIORITY_NEWCOMER SD_EVENT_PRIORITY_NORMAL
+
+/* `nofile` is the process's RLIMIT_NOFILE, the kernel's limit of descriptors in flight. -ENOMEM and sd-event's. */
+int peers_new(void *ctx, Event *event, Domain *domain, uint64_t nofile, const PeersOps *ops, Peers **ret);
+
+/*
+ * Connects a peer whose seat is chosen and has its doorbells: takes the seat, sends the greeting and what fits
+ * after it. Takes over `socket` and `credentials` (moved below the peer) on success only; on failure nothing has
+ * changed.
+ */
+int peers_add(Peers *peers, uint32_t vm_id, const char *identity, Fd *socket, Tenant *tenant,
+              Credentials *credentials);
+
+uint32_t peers_count(const Peers *peers);

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A domain being served. Who is told what, who may join and what memory is are decided elsewhere; here it is put
+ * together, and the few things happen that concern the whole. */
+
+#include "service/server/server.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <systemd/sd-daemon.h>
+#include <talloc.h>
+
+#include "service/base/event.h"
+#include "service/base/log.h"
+#include "service/server/arrivals.h"
+#include "service/server/doorbells.h"
+#include "service/server/memory.h"
+#include "service/server/messages.h"
+#include "service/server/peers.h"
+#include "service/server/tenant.h"
+
+/* Zeroed in one go before the loop looks at other events. */
+#define WIPE_SLICE (UINT64_C(16) << 20)
+
+/* The status line follows what it tells of by so much. */
+#define STATUS_DELAY_USEC 200000U
+
+/* QEMU runs with the soft limit of descriptors that it is given, often 1024, and aborts when it has too few. */
+#define QEMU_DOORBELLS_NOTEWORTHY 768U
+
+struct Server {
+        Domain domain;
+        Source source;
+        OwnFile *socket_file;
+        bool drop_in;
+        bool verbose;
+        bool said_noteworthy;
+        Event *event;
+        Peers *peers;
+        Arrivals *arrivals;
+        EventSource *status;
+        EventSource *wiping;
+        uint64_t wiped;
+};
+
+static void server_stop(Server *server, const char *why) {
+        log_record(LOG_NOTICE, MESSAGE_STOPPED, NULL, 0, "Stopping: %s", why);
+        server->domain.stopping = true;
+        (void) sd_notify(/* unset_environment= */ 0, "STOPPING=1");
+        if (server->socket_file) {
+                /* Nobody finds the socket any more, and who found it before is told. */
+                ownfile_remove(server->socket_file);
+        }
+        arrivals_refuse_all(server->arrivals, /* backlog= */ server->socket_file);
+        (void) sd_event_exit(server->event->loop, 0);
+}
+
+/* ---- Status ---- */
+
+static void server_changed(Server *server) {
+        if (sd_event_source_get_enabled(server->status->source, NULL) == 0) {
+                (void) event_source_arm_timer(server->status, STATUS_DELAY_USEC);
+        }
+}
+
+static int on_status(sd_event_source *source, uint64_t usec, void *userdata) {
+        Server *server = talloc_get_type_abort(userdata, Server);
+
+        (void) sd_notifyf(/* unset_environment= */ 0, "STATUS=%" PRIu32 " of %" PRIu32 " peers, %s",
+                          peers_count(server->peers), seats_max(server->domain.seats),
+                          memory_describe(server->domain.memory));
+        return 0;
+}
+
+/* ---- Idle ---- */
+
+/* One slice of zeroes; newcomers wait until all is done, so that nobody sees what others left. */
+static int on_wipe(sd_event_source *source, void *userdata) {
+        Server *server = talloc_get_type_abort(userdata, Server);
+        int r = memory_wipe(server->domain.memory, server->wiped, WIPE_SLICE, &server->wiped);
+
+        if (r == MEMORY_WIPE_SHORT) {
+                log_record(
+                        LOG_ERR, MESSAGE_WIPE_FAILED, NULL, 0,
+                        "A peer gave pages of the memory back, and they cannot be had again; a VM that touches "
+                        "them may die of SIGBUS. Stop the domain, free pages, and start it again");
+        }
+        if (r < 0) {
+                log_record(LOG_ERR, MESSAGE_WIPE_FAILED, NULL, 0,
+                           "Cannot wipe the memory: %s; stopping, so that nobody gets it", strerror(-r));
+                return sd_event_exit(server->event->loop, r);
+        }
+        if (server->wiped < memory_size(server->domain.memory)) {
+                return event_source_arm_once(server->wiping);
+        }
+        arrivals_pause(server->arrivals, PAUSE_WIPE, false);
+        return 0;
+}
+
+static void server_idle(Server *server) {
+        const Definition *definition = server->domain.definition;
+
+        if (definition->keep == KEEP_UNTIL_IDLE && !arrivals_pending(server->arrivals)) {
+                server_stop(server, "the last peer left, Keep=until-idle");
+        } else if (definition->wipe_when_idle) {
+                server->wiped = 0;
+                arrivals_pause(server->arrivals, PAUSE_WIPE, true);
+                (void) event_source_arm_once(server->wiping);
+        }
+}
+
+static void on_left(const Peer *peer, const char *why, void *userdata) {
+        Server *server = talloc_get_type_abort(userdata, Server);
+        uint32_t suppressed;
+        uint64_t now;
+
+        (void) sd_event_now(server->event->loop, CLOCK_MONOTONIC, &now);
+        if (tenant_may_log(peer->tenant, now, &suppressed)) {
+                const LogField fields[] = {
+                        { .name = "IVSHMEM_VM_ID", .number = peer->feed.vm_id },
+                        { .name = "IVSHMEM_PEER_UID", .number = peer->credentials->uid },
+                        { .name = "IVSHMEM_PEER_PID", .number = peer->credentials->pid },
+                };
+
+                log_record(LOG_INFO, MESSAGE_LEFT, fields, sizeof(fields) / sizeof(*fields),
+                           "VM %" PRIu32 " left: %s", peer->feed.vm_id, why);
+        }
+        server_changed(server);
+        if (peers_count(server->peers) == 0) {
+                server_idle(server);
+        }
+}
+
+static void on_joined(const Peer *peer, void *userdata) {
+        Server *server = talloc_get_type_abort(userdata, Server);
+        uint32_t doorbells = seats_opened(server->domain.seats) * seats_vectors(server->domain.seats);
+
+        server_changed(server);
+        if (doorbells > QEMU_DOORBELLS_NOTEWORTHY && !server->said_noteworthy) {
+                log_plain(LOG_WARNING,
+                          "Each QEMU holds %" PRIu32 " doorbells by now; give it more than 1024 descriptors "
+                          "(LimitNOFILE=), for it aborts when it has too few",
+                          doorbells);
+                server->said_noteworthy = true;
+        }
+}
+
+/* ---- Signals ---- */
+
+static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
+        Server *server = talloc_get_type_abort(userdata, Server);
+
+        server_stop(server, strsignal((int) info->ssi_signo));
+        return 0;
+}
+
+static char *join_keys(void *ctx, const char **keys) {
+        char *text = talloc_strdup(ctx, "");
+
+        for (size_t i = 0; keys && keys[i] && text; i++) {
+                text = talloc_asprintf_append(text, "%s%s", i ? ", " : "", keys[i]);
+        }
+        return text;
+}
+
+/* Takes the new definition if all that changed can change while the domain runs. */
+static void server_take_definition(Server *server, Definition *reloaded) {
+        Domain *domain = &server->domain;
+        const char **fixed = definition_fixed_changes(reloaded, domain->definition, reloaded);
+
+        if (!fixed || fixed[0]) {
+                log_record(LOG_ERR, MESSAGE_RELOAD_REFUSED, NULL, 0,
+                           "Not reloaded, for this takes a restart: %s; all stays as it was",
+                           fixed ? join_keys(reloaded, fixed) : "out of memory");
+                talloc_free(reloaded);
+                return;
+        }
+        talloc_free(fixed);
+        talloc_free(domain->definition);
+        domain->definition = talloc_steal(server, reloaded);
+        log_set_level(server->verbose ? LOG_DEBUG : domain->definition->log_level);
+        log_record(LOG_NOTICE, MESSAGE_RELOADED, NULL, 0, "Reloaded the definition");
+}
+
+static void server_reload(Server *server) {
+        Definition *reloaded;
+        char *error = NULL;
+        int r;
+
+        if (server->drop_in) {
+                log_plain(LOG_NOTICE, "Nothing to reload: this server has no definition");
+                return;
+        }
+        r = load_definition(server, &server->source, NAME_SERVICE_FILES, &reloaded, &error);
+        if (r < 0) {
+                log_record(LOG_ERR, MESSAGE_RELOAD_REFUSED, NULL, 0, "Not reloaded, all stays as it was: %s",
+                           error ?: strerror(-r));
+                talloc_free(error);
+                return;
+        }
+        server_take_definition(server, reloaded);
+}
+
+static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
+        Server *server = talloc_get_type_abort(userdata, Server);
+
+        (void) sd_notify(/* unset_environment= */ 0, "RELOADING=1");
+        server_reload(server);
+        (void) sd_notify(/* unset_environment= */ 0, "READY=1");
+        return 0;
+}
+
+/* ---- Beginning and end ---- */
+
+static int server_add_sources(Server *server) {
+        static const struct {
+                int signal;
+                sd_event_signal_handler_t callback;
+        } signals[] = { { SIGTERM, on_stop }, { SIGINT, on_stop }, { SIGHUP, on_reload } };
+        EventSource *source;
+        int r = 0;
+
+        for (size_t i = 0; i < sizeof(signals) / sizeof(*signals) && r >= 0; i++) {
+                r = event_add_signal(server, server->event, signals[i].signal, signals[i].callback, server,
+                                     &source);
+        }
+        if (r >= 0) {
+                r = event_add_timer(server, server->event, SD_EVENT_PRIORITY_IDLE, on_status, server,
+                                    &server->status);
+        }
+        if (r >= 0) {
+                r = event_add_deferred(server, server->event, PRIORITY_NEWCOMER, on_wipe, server,
+                                       &server->wiping);
+        }
+        if (r >= 0) {
+                /* Only where systemd asks for it (WATCHDOG_USEC). */
+                r = sd_event_set_watchdog(server->event->loop, true);
+        }
+        return r;
+}
+
+/* Seats that the definition reserves are not chosen for others. */
+static int reserve_seats(Seats *seats, const Definition *definition) {
+        int r = 0;
+
+        for (size_t i = 0; i < definition->n_reservations && r >= 0; i++) {
+                r = seats_reserve(seats, definition->reservations[i].vm_id, /* reserved= */ true);
+        }
+        return r;
+}
+
+static int domain_init(Domain *domain, void *ctx, const ServerParts *parts) {
+        Definition *definition = parts->definition;
+        int r;
+
+        *domain = (Domain){
+                .name = parts->source.name,
+                .definition = talloc_steal(ctx, definition),
+                .memory = parts->memory,
+                .anyone = parts->drop_in,
+        };
+        r = seats_new(ctx, definition->max_peers, definition->vectors, definition->topology, &domain->seats);
+        if (r >= 0) {
+                r = reserve_seats(domain->seats, definition);
+        }
+        return r < 0 ? r : doorbells_new(ctx, definition->vectors, &domain->doorbells);
+}
+
+static int server_init(Server *server, const ServerParts *parts) {
+        const PeersOps ops = { .joined = on_joined, .left = on_left, .userdata = server };
+        int r = domain_init(&server->domain, server, parts);
+
+        server->source = parts->source;
+        server->socket_file = parts->socket_file;
+        server->drop_in = parts->drop_in;
+        server->verbose = parts->verbose;
+        if (r >= 0) {
+                r = event_new(server, &server->event);
+        }
+        if (r >= 0) {
+                r = server_add_sources(server);
+        }
+        if (r >= 0) {
+                r = peers_new(server, server->event, &server->domain, parts->nofile, &ops, &server->peers);
+        }
+        if (r >= 0) {
+                r = arrivals_new(server, server->event, &server->domain, server->peers, parts->listener,
+                                 &server->arrivals);
+        }
+        return r;
+}
+
+int server_new(void *ctx, const ServerParts *parts, Server **ret) {
+        Server *server = talloc_zero(ctx, Server);
+        int r;
+
+        if (!server) {
+                return -ENOMEM;
+        }
+        r = server_init(server, parts);
+        if (r < 0) {
+                talloc_free(server);
+                return r;
+        }
+        *ret = server;
+        return 0;
+}
+
+size_t server_list_fds(const Server *server, int ret[static SERVER_FDS_MAX]) {
+        return arrivals_list_fds(server->arrivals, ret);
+}
+
+int server_run(Server *server) {
+        log_record(LOG_NOTICE, MESSAGE_STARTED, NULL, 0, "Serving %s, %" PRIu32 " vectors",
+                   memory_describe(server->domain.memory), seats_vectors(server->domain.seats));
+        (void) sd_notify(/* unset_environment= */ 0, "READY=1");
+        server_changed(server);
+        return sd_event_loop(server->event->loop);
+}

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * From the command line to a confined, serving process, in this order: definition, socket, memory, background,
+ * isolation, READY=1. All that can fail for a reason of the outside world fails before anything is served, and a
+ * process that is ready is confined.
+ */
+
+#include "service/server/start.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+#include <talloc.h>
+#include <unistd.h>
+
+#include "service/base/error.h"
+#include "service/base/log.h"
+#include "service/server/daemon.h"
+#include "service/server/isolation.h"
+#include "service/server/listener.h"
+#include "service/server/load.h"
+#include "service/server/memory.h"
+#include "service/server/options.h"
+#include "service/server/server.h"
+
+/* For everything but peers and doorbells: the event loop, sockets, memory, credentials being read. */
+#define DESCRIPTORS_OF_OUR_OWN 64U
+
+#define RUNTIME_DIRECTORY "/run/ivshmem"
+
+/* A socket that refuses legibly must be open to all; who may join is for [Access] to say. */
+#define SOCKET_MODE 0666U
+
+/* sysexits.h has these for what the user can mend; systemd shows them by name. */
+#define EXIT_USAGE 64
+#define EXIT_CONFIG 78
+
+typedef struct Start {
+        Options options;
+        ServerParts parts;
+        Server *server;
+        OwnFile *pid_file; /* NULL: none */
+        int ready;         /* -EBADF: not in the background */
+        char *error;       /* why a step failed, where errno does not say it all */
+} Start;
+
+/* ---- Steps ---- */
+
+/* Of all that was inherited only what systemd passed is kept: whoever starts us by hand may have left anything open. */
+static int close_inherited(Start *start) {
+        int n = sd_listen_fds(/* unset_environment= */ 0), *keep;
+
+        if (n < 0) {
+                return n;
+        }
+        keep = talloc_array(start, int, (size_t) n);
+        if (!keep) {
+                return -ENOMEM;
+        }
+        for (int i = 0; i < n; i++) {
+                keep[i] = SD_LISTEN_FDS_START + i;
+        }
+        return isolation_close_inherited(keep, (size_t) n);
+}
+
+static int raise_descriptors(Start *start) {
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
+                return errno_negative();
+        }
+        limit.rlim_cur = limit.rlim_max;
+        start->parts.nofile = limit.rlim_cur;
+        return errno_or(setrlimit(RLIMIT_NOFILE, &limit));
+}
+
+/* A domain that the descriptors do not suffice for does not start: it would refuse its last peers some day. */
+static int check_descriptors(Start *start) {
+        const Definition *definition = start->parts.definition;
+        uint64_t needed = (uint64_t) definition->max_peers * (definition->vectors + 1) +
+                          DESCRIPTORS_OF_OUR_OWN;
+
+        if (start->parts.drop_in || needed <= start->parts.nofile) {
+                return 0;
+        }
+        start->error = talloc_asprintf(start,
+                                       "MaxPeers=%" PRIu32 " with Vectors=%" PRIu32 " takes %" PRIu64
+                                       " descriptors, but the limit is %" PRIu64
+                                       "; raise LimitNOFILE=, or lower MaxPeers= or Vectors=",
+                                       definition->max_peers, definition->vectors, needed,
+                                       start->parts.nofile);
+        return -EMFILE;
+}
+
+static int load(Start *start) {
+        int r = source_of(start, &start->options, &start->parts.source, &start->error);
+
+        if (r < 0) {
+                return r;
+        }
+        start->parts.drop_in = options_drop_in(&start->options);
+        start->parts.verbose = start->options.verbose;
+        r = start->parts.drop_in
+                    ? load_drop_in(start, &start->options, &start->parts.definition, &start->error)
+                    : load_definition(start, &start->parts.source, NAME_SERVICE_FULL,
+                                      &start->parts.definition, &start->error);
+        if (r >= 0) {
+                log_open("ivshmem-server", start->parts.drop_in ? NULL : start->parts.source.name,
+                         start->options.verbose ? LOG_DEBUG : start->parts.definition->log_level);
+        }
+        return r;
+}
+
+static int listen_for_peers(Start *start) {
+        uint32_t mode = start->parts.drop_in ? 0 : SOCKET_MODE;
+        const char *path = start->options.socket_path;
+        int r = listener_inherit(start, &start->parts.listener, &start->error);
+
+        if (r < 0 || start->parts.listener) {
+                return r;
+        }
+        path = path ?: talloc_asprintf(start, RUNTIME_DIRECTORY "/%s.sock", start->parts.source.name);
+        return path ? listener_open(start, path, mode, &start->parts.listener, &start->parts.socket_file,
+                                    &start->error)
+                    : -ENOMEM;
+}
+
+static void on_progress(uint64_t done, uint64_t total, void *userdata) {
+        (void) sd_notifyf(/* unset_environment= */ 0,
+                          "STATUS=Preparing memory: %" PRIu64 "%%\nEXTEND_TIMEOUT_USEC=30000000",
+                          total ? done * 100 / total : 100);
+}
+
+static int make_memory(Start *start) {
+        const MemoryRequest request = {
+                .name = start->parts.source.name,
+                .definition = start->parts.definition,
+                .unlinked = start->parts.drop_in && start->options.shm_directory,
+                .progress = on_progress,
+        };
+
+        return memory_new(start, &request, &start->parts.memory, &start->error);
+}
+
+static bool in_background(const Start *start) {
+        return start->parts.drop_in && !start->options.foreground;
+}
+
+/* Before sockets, locks and threads, for they belong to the process that makes them. */
+static int go_to_background(Start *start) {
+        return in_background(start) ? daemon_fork(&start->ready) : 0;
+}
+
+/* After the socket, so that a second server does not overwrite what the first wrote. */
+static int write_pid(Start *start) {
+        int r;
+
+        if (!in_background(start)) {
+                return 0;
+        }
+        r = pidfile_write(start, start->options.pid_file, &start->pid_file);
+        if (r < 0) {
+                start->error = talloc_asprintf(start, "Cannot write %s: %s; choose another file with -p",
+                                               start->options.pid_file, strerror(-r));
+        }
+        return r;
+}
+
+/* The event loop is made before isolation, which then need not allow to make one. */
+static int make_server(Start *start) {
+        return server_new(start, &start->parts, &start->server);
+}
+
+/* ---- Isolation ---- */
+
+typedef struct Descriptors {
+        int fds[MEMORY_FDS_MAX + SERVER_FDS_MAX + 4];
+        size_t n;
+} Descriptors;
+
+static void descriptors_add(Descriptors *descriptors, int fd) {
+        if (fd >= 0) {
+                descriptors->fds[descriptors->n++] = fd;
+        }
+}
+
+/* The directories in which the end removes something. */
+static void own_directories(const Start *start, Descriptors *ret) {
+        if (start->parts.socket_file) {
+                descriptors_add(ret, ownfile_directory(start->parts.socket_file));
+        }
+        if (start->pid_file) {
+                descriptors_add(ret, ownfile_directory(start->pid_file));
+        }
+        descriptors_add(ret, memory_directory_fd(start->parts.memory));
+}
+
+static const char **readable_paths(Start *start) {
+        const char **paths = talloc_zero_array(start, const char *, 16);
+        size_t n = 0;
+
+        if (!paths) {
+                return NULL;
+        }
+        paths[n++] = "/proc"; /* the cgroup of a peer */
+        if (start->parts.drop_in) {
+                return paths;
+        }
+        /* For the reload: the definition, and the names in it. Editors and useradd(8) replace files, so it takes the
+         * directories; but root could read too much in /etc, and has to do with the files as they are now. */
+        paths[n++] = "/etc/passwd";
+        paths[n++] = "/etc/group";
+        if (geteuid() != 0) {
+                paths[n++] = "/etc";
+        }
+        if (start->parts.source.path) {
+                paths[n++] = dirname(talloc_strdup(paths, start->parts.source.path));
+                return paths;
+        }
+        for (size_t i = 0; definition_directories[i]; i++) {
+                paths[n++] = definition_directories[i];
+        }
+        return paths;
+}
+
+static int isolate(Start *start) {
+        Descriptors keep, directories = { .n = 0 };
+        const char **paths = readable_paths(start), *stage = "preparing";
+        Isolation isolation = { .seccomp = start->options.seccomp };
+        int r = paths ? 0 : -ENOMEM;
+
+        own_directories(start, &directories);
+        keep = directories;
+        keep.n += server_list_fds(start->server, keep.fds + keep.n);
+        keep.n += memory_list_fds(start->parts.memory, keep.fds + keep.n);
+        descriptors_add(&keep, start->ready);
+        isolation.keep_fds = keep.fds;
+        isolation.n_keep_fds = keep.n;
+        isolation.remove_fds = directories.fds;
+        isolation.n_remove_fds = directories.n;
+        isolation.read_paths = paths;
+        while (paths && paths[isolation.n_read_paths]) {
+                isolation.n_read_paths++;
+        }
+        if (r >= 0) {
+                r = isolation_enter(start, &isolation, &stage);
+        }
+        if (r < 0) {
+                start->error = talloc_asprintf(start, "Cannot confine itself (%s): %s", stage, strerror(-r));
+        }
+        return r;
+}
+
+/* ---- The whole ---- */
+
+static int serve(Start *start) {
+        if (start->ready >= 0) {
+                daemon_ready(&start->ready);
+        }
+        return server_run(start->server);
+}
+
+static int run(Start *start) {
+        static int (*const steps[])(Start *) = {
+                close_inherited,  raise_descriptors, load,        check_descriptors,
+                go_to_background, listen_for_peers,  make_memory, write_pid,
+                make_server,      isolate,           serve,
+        };
+        int r = 0;
+
+        for (size_t i = 0; i < sizeof(steps) / sizeof(*steps) && r >= 0; i++) {
+                r = steps[i](start);
+        }
+        return r;
+}
+
+static int check(Start *start) {
+        int r = raise_descriptors(start);
+
+        if (r >= 0) {
+                r = load(start);
+        }
+        if (r >= 0) {
+                r = check_descriptors(start);
+        }
+        if (r >= 0) {
+                printf("%s", definition_print(start, start->parts.definition) ?: "");
+        }
+        return r;
+}
+
+/* What the program made goes when it ends, however far it came. */
+static void clean_up(Start *start) {
+        if (start->parts.socket_file) {
+                ownfile_remove(start->parts.socket_file);
+        }
+        if (start->pid_file) {
+                ownfile_remove(start->pid_file);
+        }
+        if (start->parts.memory) {
+                int r = memory_remove(start->parts.memory);
+
+                if (r < 0) {
+                        log_plain(LOG_WARNING, "Cannot remove %s: %s", memory_describe(start->parts.memory),
+                                  strerror(-r));
+                }
+        }
+}
+
+static int report(const Start *start, int r) {
+        if (r >= 0) {
+                return EXIT_SUCCESS;
+        }
+        log_plain(LOG_ERR, "%s", start->error ?: strerror(-r));
+        return r == -EINVAL ? EXIT_CONFIG : EXIT_FAILURE;
+}
+
+int server_main(int argc, char **argv) {
+        Start *start = talloc_zero(NULL, Start);
+        int r, status;
+
+        if (!start) {
+                return EXIT_FAILURE;
+        }
+        start->ready = -EBADF;
+        log_open("ivshmem-server", NULL, LOG_INFO);
+        r = options_parse(start, argc, argv, &start->options, &start->error);
+        if (r < 0) {
+                log_plain(LOG_ERR, "%s", start->error ?: strerror(-r));
+                status = EXIT_USAGE;
+        } else if (r > 0) {
+                status = EXIT_SUCCESS;
+        } else {
+                r = start->options.check ? check(start) : run(start);
+                clean_up(start);
+                status = report(start, r);
+        }
+        talloc_free(start);
+        return status;
+}
