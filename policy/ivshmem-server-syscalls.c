@@ -94,7 +94,8 @@ const SyscallRule ivshmem_server_syscalls[] = {
         },
         {
                 .name = "epoll_pwait",
-                .reason = "epoll_wait() where the kernel has only this one",
+                .instead_of = "epoll_wait",
+                .reason = "waiting for events",
                 .caller = "sd-event",
         },
         {
@@ -233,9 +234,21 @@ const SyscallRule ivshmem_server_syscalls[] = {
                 .caller = "sd_pid_get_unit(), reload",
         },
         {
+                .name = "pidfd_open",
+                .reason = "a peer's process, where the kernel has no SO_PEERPIDFD",
+                .caller = "admission",
+        },
+        {
+                .name = "poll",
+                .not_everywhere = true,
+                .reason = "whether the process that connected still lives",
+                .caller = "admission",
+        },
+        {
                 .name = "ppoll",
-                .reason = "whether an old connection hung up, before its seat is called taken",
-                .caller = "admission, libsystemd",
+                .instead_of = "poll",
+                .reason = "whether the process that connected still lives",
+                .caller = "admission",
         },
         {
                 .name = "prctl",

@@ -33,9 +33,10 @@ struct SyscallRule {
         const SyscallCase *cases; /* the row holds when one of these does, or there is none */
         size_t n_cases;
         int refusal; /* the errno that the caller gets, where a call is expected but not granted; 0: granted */
-        bool not_everywhere; /* an architecture may lack it, and is then served by the row of another name */
-        const char *reason;  /* what breaks without it */
-        const char *caller;  /* who calls it */
+        bool not_everywhere; /* an architecture may lack it, and is then served by a row that is `instead_of` it */
+        const char *instead_of; /* granted only where this call does not exist; NULL: everywhere */
+        const char *reason;     /* what breaks without it */
+        const char *caller;     /* who calls it */
 };
 
 /* The kernel takes 32 bits of an int argument; what the upper half of the register holds is chance. */

@@ -11,11 +11,14 @@ static void filter_release(scmp_filter_ctx *filter) {
         seccomp_release(*filter);
 }
 
+/* The call's number, or a negative one where the row means nothing: libseccomp has negative numbers for calls that only
+ * other architectures have. */
 static int rule_number(const SyscallRule *rule, int *ret_number) {
         int number = seccomp_syscall_resolve_name(rule->name);
 
-        /* Negative: unknown, or known on other architectures only. */
-        if (number < 0 && !rule->not_everywhere) {
+        if (rule->instead_of && seccomp_syscall_resolve_name(rule->instead_of) >= 0) {
+                number = __NR_SCMP_ERROR;
+        } else if (number < 0 && !rule->not_everywhere) {
                 return -ENOENT;
         }
         *ret_number = number;

@@ -8,7 +8,7 @@
 
 #include "tests/unit/testing.h"
 
-#define ROWS_MAX 49U
+#define GRANTED_MAX 49U
 
 static void check_rows(const SyscallRule *rules, size_t n_rules) {
         for (size_t i = 0; i < n_rules; i++) {
@@ -24,20 +24,23 @@ static void check_rows(const SyscallRule *rules, size_t n_rules) {
 }
 
 static void test_rows(void **state) {
-        assert_true(ivshmem_server_n_syscalls > 0);
-        assert_true(ivshmem_server_n_syscalls <= ROWS_MAX);
         check_rows(ivshmem_server_syscalls, ivshmem_server_n_syscalls);
         check_rows(sanitizer_syscalls, sanitizer_n_syscalls);
 }
 
+static const uint32_t architectures[] = { SCMP_ARCH_X86_64, SCMP_ARCH_AARCH64 };
+
 /* Negative numbers are libseccomp's stand-ins for calls that an architecture does not have. */
+static bool call_exists(uint32_t architecture, const char *name) {
+        return seccomp_syscall_resolve_name_arch(architecture, name) >= 0;
+}
+
 static void check_known(const SyscallRule *rules, size_t n_rules) {
         for (size_t i = 0; i < n_rules; i++) {
-                if (seccomp_syscall_resolve_name_arch(SCMP_ARCH_X86_64, rules[i].name) < 0) {
+                if (!call_exists(SCMP_ARCH_X86_64, rules[i].name)) {
                         fail_msg("%s is not a system call of x86_64", rules[i].name);
                 }
-                if (!rules[i].not_everywhere &&
-                    seccomp_syscall_resolve_name_arch(SCMP_ARCH_AARCH64, rules[i].name) < 0) {
+                if (!rules[i].not_everywhere && !call_exists(SCMP_ARCH_AARCH64, rules[i].name)) {
                         fail_msg("%s is not a system call of aarch64, and not marked so", rules[i].name);
                 }
         }
@@ -46,6 +49,51 @@ static void check_known(const SyscallRule *rules, size_t n_rules) {
 static void test_names_are_known(void **state) {
         check_known(ivshmem_server_syscalls, ivshmem_server_n_syscalls);
         check_known(sanitizer_syscalls, sanitizer_n_syscalls);
+}
+
+static void test_few_are_granted(void **state) {
+        for (size_t a = 0; a < sizeof(architectures) / sizeof(*architectures); a++) {
+                unsigned granted = 0;
+
+                for (size_t i = 0; i < ivshmem_server_n_syscalls; i++) {
+                        const SyscallRule *rule = &ivshmem_server_syscalls[i];
+
+                        if (!rule->refusal && call_exists(architectures[a], rule->name) &&
+                            !(rule->instead_of && call_exists(architectures[a], rule->instead_of))) {
+                                granted++;
+                        }
+                }
+                print_message("# %u calls of %#x\n", granted, architectures[a]);
+                assert_in_range(granted, 1, GRANTED_MAX);
+        }
+}
+
+static const SyscallRule *rule_find(const char *name) {
+        for (size_t i = 0; i < ivshmem_server_n_syscalls; i++) {
+                if (strcmp(ivshmem_server_syscalls[i].name, name) == 0) {
+                        return &ivshmem_server_syscalls[i];
+                }
+        }
+        return NULL;
+}
+
+/* What an architecture lacks must have come under another name. */
+static void test_substitutes(void **state) {
+        for (size_t i = 0; i < ivshmem_server_n_syscalls; i++) {
+                const SyscallRule *rule = &ivshmem_server_syscalls[i];
+                bool substituted = false;
+
+                if (rule->instead_of) {
+                        assert_non_null(rule_find(rule->instead_of));
+                        assert_true(rule_find(rule->instead_of)->not_everywhere);
+                }
+                for (size_t j = 0; rule->not_everywhere && j < ivshmem_server_n_syscalls; j++) {
+                        const char *instead_of = ivshmem_server_syscalls[j].instead_of;
+
+                        substituted = substituted || (instead_of && strcmp(instead_of, rule->name) == 0);
+                }
+                assert_int_equal(substituted, rule->not_everywhere);
+        }
 }
 
 static void test_conditions(void **state) {
@@ -64,15 +112,6 @@ static void test_conditions(void **state) {
                         }
                 }
         }
-}
-
-static const SyscallRule *rule_find(const char *name) {
-        for (size_t i = 0; i < ivshmem_server_n_syscalls; i++) {
-                if (strcmp(ivshmem_server_syscalls[i].name, name) == 0) {
-                        return &ivshmem_server_syscalls[i];
-                }
-        }
-        return NULL;
 }
 
 static void test_never_granted(void **state) {
@@ -126,8 +165,13 @@ static void test_never_without_condition(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                TEST(test_rows),          TEST(test_names_are_known),         TEST(test_conditions),
-                TEST(test_never_granted), TEST(test_never_without_condition),
+                TEST(test_rows),
+                TEST(test_few_are_granted),
+                TEST(test_substitutes),
+                TEST(test_names_are_known),
+                TEST(test_conditions),
+                TEST(test_never_granted),
+                TEST(test_never_without_condition),
         };
 
         return cmocka_run_group_tests_name("syscalls", tests, NULL, NULL);
