@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the end-to-end tests are made of: servers, QEMUs, guests and peers, each ended with the test that started it."""
+
+from .guest import AgentError, Guest
+from .host import huge_pages, hugetlbfs
+from .peer import Peer, Refused
+from .process import Timeout, eventfd_id, until
+from .qemu import DEVICE_ID, QmpError, doorbell_device, plain_device
+from .server import Server, ServerFailed, definition
+from .suite import Workshop, run
+from .tap import Skip, Tap
+
+__all__ = [
+    "AgentError",
+    "DEVICE_ID",
+    "Guest",
+    "Peer",
+    "QmpError",
+    "Refused",
+    "Server",
+    "ServerFailed",
+    "Skip",
+    "Tap",
+    "Timeout",
+    "Workshop",
+    "definition",
+    "doorbell_device",
+    "eventfd_id",
+    "huge_pages",
+    "hugetlbfs",
+    "plain_device",
+    "run",
+    "until",
+]

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What a test borrows from the machine, and gives back: huge pages and mounts."""
+
+import contextlib
+import os
+import pathlib
+import subprocess
+
+from .tap import Skip
+
+_POOL = pathlib.Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
+
+
+def _number(name):
+    return int((_POOL / name).read_text())
+
+
+@contextlib.contextmanager
+def huge_pages(count):
+    """Adds so many 2M pages to the machine's pool, and takes as many away at the end, whatever others did meanwhile."""
+    if os.geteuid() != 0:
+        raise Skip("root is needed to reserve huge pages")
+    if not _POOL.exists():
+        raise Skip("this kernel has no 2M pages")
+    before = _number("nr_hugepages")
+    (_POOL / "nr_hugepages").write_text(str(before + count))
+    try:
+        if _number("free_hugepages") < count:
+            raise Skip(f"the machine has no memory for {count} huge pages in one piece each")
+        yield
+    finally:
+        (_POOL / "nr_hugepages").write_text(str(max(0, _number("nr_hugepages") - count)))
+
+
+@contextlib.contextmanager
+def hugetlbfs(folder):
+    """A hugetlbfs with 2M pages, mounted on a new folder."""
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "hugetlbfs", "-o", "pagesize=2M", "none", folder], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+        folder.rmdir()
