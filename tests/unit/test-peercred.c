@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* service/server/peercred: what the kernel says of a process, and the machine behind a unit. */
+
+#include "service/server/peercred.h"
+
+#include <grp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/unit/testing.h"
+
+static void test_machine_of_a_scope(void **state) {
+        static const struct {
+                const char *unit;
+                const char *machine;
+        } table[] = {
+                { "machine-qemu\\x2d1\\x2drouter.scope", "qemu-1-router" },
+                { "machine-a.scope", "a" },
+                { "machine-a\\x2.scope", "a\\x2" },
+                { "machine-a\\xzz.scope", "a\\xzz" },
+                { "machine-.scope", NULL },
+                { "machine-a.service", NULL },
+                { "session-1.scope", NULL },
+                { "xmachine-a.scope", NULL },
+                { "machine-", NULL },
+                { "", NULL },
+        };
+
+        for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+                char *machine = machine_of_unit(*state, table[i].unit);
+
+                if (table[i].machine) {
+                        assert_non_null(machine);
+                        assert_string_equal(machine, table[i].machine);
+                } else {
+                        assert_null(machine);
+                }
+                talloc_free(machine);
+        }
+}
+
+static void test_our_own_credentials(void **state) {
+        Credentials *credentials = NULL;
+        int pair[2];
+
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+        assert_int_equal(peercred_read(*state, pair[0], &credentials), 0);
+        assert_int_equal(credentials->uid, geteuid());
+        assert_int_equal(credentials->gid, getegid());
+        assert_int_equal(credentials->pid, getpid());
+        close(pair[0]);
+        close(pair[1]);
+        talloc_free(credentials);
+}
+
+/* In a child with these groups; root only. Returns how many of them were seen, 0xff for an error. */
+static int groups_seen(void *ctx, size_t n) {
+        gid_t groups[100];
+        Credentials *credentials;
+        int status, pair[2];
+        pid_t child = fork();
+
+        if (child == 0) {
+                size_t seen = 0;
+
+                for (size_t i = 0; i < n; i++) {
+                        groups[i] = (gid_t) (70000 + i);
+                }
+                if (setgroups(n, groups) < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0 ||
+                    peercred_read(ctx, pair[0], &credentials) < 0 || credentials->n_groups != n) {
+                        _exit(0xff);
+                }
+                while (seen < n && credentials->groups[seen] == 70000 + seen) {
+                        seen++;
+                }
+                _exit((int) seen);
+        }
+        return waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : 0xff;
+}
+
+static void test_all_supplementary_groups(void **state) {
+        if (geteuid() != 0) {
+                print_message("only root may set groups\n");
+                skip();
+        }
+        assert_int_equal(groups_seen(*state, 0), 0);
+        assert_int_equal(groups_seen(*state, 3), 3);
+        assert_int_equal(groups_seen(*state, 100), 100);
+}
+
+int main(void) {
+        static const struct CMUnitTest tests[] = {
+                TEST(test_machine_of_a_scope),
+                TEST(test_our_own_credentials),
+                TEST(test_all_supplementary_groups),
+        };
+
+        return cmocka_run_group_tests_name("peercred", tests, NULL, NULL);
+}
