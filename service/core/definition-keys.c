@@ -134,9 +134,9 @@ const DefinitionKey *definition_key_guess(DefinitionSection section, const char 
         DEFINITION_KEY_FOREACH(key) {
                 size_t distance = name_distance(name, key->name);
 
-                bool near = key->section == section ? distance * 3 <= strlen(key->name) : distance == 0;
+                bool near = key->section == section ? distance * 2 <= strlen(key->name) : distance == 0;
 
-                /* Short names are near to everything, so a third of the letters at most may differ. */
+                /* Short names are near to everything, so half of the letters at most may differ. */
                 if (near && distance < least) {
                         guess = key;
                         least = distance;
