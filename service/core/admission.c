@@ -16,8 +16,10 @@ static bool in_groups(const Credentials *credentials, uint32_t gid) {
         return credentials->gid == gid;
 }
 
+/* A backslash is an ordinary character: units have them in their names (machine-qemu\x2d1.scope), and are copied from
+ * there into definitions. */
 static bool pattern_matches(const char *pattern, const char *text) {
-        return text && fnmatch(pattern, text, /* flags= */ 0) == 0;
+        return text && fnmatch(pattern, text, FNM_NOESCAPE) == 0;
 }
 
 static bool rule_matches(const AccessRule *rule, const Credentials *credentials) {

@@ -15,6 +15,7 @@ static AccessRule access_rules[] = {
         { .kind = RULE_GROUP, .text = (char *) "kvm", .id = 105 },
         { .kind = RULE_MACHINE, .text = (char *) "qemu-*-router" },
         { .kind = RULE_UNIT, .text = (char *) "vm@*.service" },
+        { .kind = RULE_UNIT, .text = (char *) "machine-qemu\\x2d*-fw.scope" },
         { .kind = RULE_LABEL, .text = (char *) "system_u:*:svirt_t:*" },
 };
 
@@ -79,6 +80,9 @@ static void test_rules(void **state) {
                   REFUSAL_NOT_PERMITTED,
                   "no [Access] rule matches" },
                 { { .uid = 1001, .gid = 1, .unit = "vm@7.service" }, REFUSAL_NONE, "Unit=vm@*.service" },
+                { { .uid = 1001, .gid = 1, .unit = "machine-qemu\\x2d1-fw.scope" },
+                  REFUSAL_NONE,
+                  "Unit=machine-qemu\\x2d*-fw.scope" },
                 { { .uid = 1001, .gid = 1, .label = "system_u:system_r:svirt_t:s0:c1,c2" },
                   REFUSAL_NONE,
                   "Label=system_u:*:svirt_t:*" },
