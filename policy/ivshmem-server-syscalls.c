@@ -51,6 +51,7 @@ static const SyscallCase same_size[] = {
 
 static const SyscallCase not_executable[] = { { { BITS_UNSET(2, PROT_EXEC) } } };
 static const SyscallCase only_read[] = { { { BITS_UNSET(2, OPEN_WRITES) } } };
+static const SyscallCase to_connected[] = { { { IS_NULL(4) } } };
 static const SyscallCase socket_level[] = { { { INT_IS(1, SOL_SOCKET) } } };
 static const SyscallCase to_itself[] = { { { OWN_PID(0) } } };
 static const SyscallCase get_name[] = { { { INT_IS(0, PR_GET_NAME) } } };
@@ -290,6 +291,12 @@ const SyscallRule ivshmem_server_syscalls[] = {
                 .name = "sendmsg",
                 .reason = "messages to peers, the service manager and the journal",
                 .caller = "feeding, sd_notify(), sd_journal_sendv()",
+        },
+        {
+                .name = "sendto",
+                WHERE(to_connected),
+                .reason = "a version that refuses",
+                .caller = "arrivals",
         },
         {
                 .name = "setsockopt",

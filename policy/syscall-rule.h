@@ -46,6 +46,8 @@ struct SyscallRule {
 #define BITS_ARE(index, bits, number) \
         { .argument = (index), .mask = (uint32_t) (bits), .value = (uint32_t) (number) }
 #define BITS_UNSET(index, bits) BITS_ARE(index, bits, 0)
+#define IS_NULL(index) \
+        { .argument = (index), .mask = UINT64_MAX, .value = 0 }
 #define OWN_PID(index) \
         { .argument = (index), .mask = SYSCALL_INT, .own_pid = true }
 

@@ -201,6 +201,12 @@ static int try_send_descriptor(Scene *scene) {
         return errno_of(sendmmsg(scene->client_fd, &message, 1, MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
+static int try_refuse(Scene *scene) {
+        const uint64_t version = 403;
+
+        return errno_of(send(scene->client_fd, &version, sizeof(version), MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
 static int try_receive(Scene *scene) {
         char byte;
 
@@ -255,6 +261,7 @@ static const struct {
         { "allocate when the heap is full", try_malloc_elsewhere },
         { "accept and identify a peer", try_accept },
         { "send a descriptor", try_send_descriptor },
+        { "refuse a peer", try_refuse },
         { "receive nothing", try_receive, -EAGAIN },
         { "see whether a peer lives", try_peer_lives },
         { "unlink where allowed", try_unlink_allowed },

@@ -194,6 +194,7 @@ static const struct {
         { "futex with priorities", "futex", { 0, 6 /* FUTEX_LOCK_PI */ } },
         { "futex that moves waiters", "futex", { 0, 12 /* FUTEX_CMP_REQUEUE_PI */ } },
         { "signal another process", "tgkill", { 1, 1, 0 } },
+        { "send to an address", "sendto", { 0, (long) "x", 1, 0, (long) "address", 16 } },
         { "remove a directory", "unlinkat", { AT_FDCWD, (long) "/tmp/x", AT_REMOVEDIR } },
 };
 
