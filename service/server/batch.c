@@ -12,8 +12,9 @@
 #include "service/base/error.h"
 #include "service/core/wire.h"
 
-typedef struct Control {
-        _Alignas(struct cmsghdr) char bytes[CMSG_SPACE(sizeof(int))];
+typedef union Control {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
 } Control;
 
 struct Batch {
@@ -24,7 +25,7 @@ struct Batch {
 };
 
 static void batch_lay_out(Batch *batch, size_t i) {
-        struct cmsghdr *cmsg = (struct cmsghdr *) batch->controls[i].bytes;
+        struct cmsghdr *cmsg = &batch->controls[i].header;
 
         cmsg->cmsg_level = SOL_SOCKET;
         cmsg->cmsg_type = SCM_RIGHTS;
@@ -57,7 +58,7 @@ void batch_set(Batch *batch, size_t i, int64_t value, int fd) {
         }
         header->msg_control = batch->controls[i].bytes;
         header->msg_controllen = sizeof(batch->controls[i].bytes);
-        memcpy(CMSG_DATA((struct cmsghdr *) batch->controls[i].bytes), &fd, sizeof(fd));
+        memcpy(CMSG_DATA(&batch->controls[i].header), &fd, sizeof(fd));
 }
 
 int batch_send(Batch *batch, int socket, size_t n) {
