@@ -5,7 +5,6 @@
 #include "service/base/log.h"
 
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +44,10 @@ void log_open(const char *identifier, const char *domain, int level) {
 
 void log_set_level(int level) {
         log_target.level = level;
+}
+
+bool log_is_on(int level) {
+        return level <= log_target.level;
 }
 
 static void escape_controls(char *text) {
@@ -118,7 +121,7 @@ void log_record(int level, const char *message_id, const LogField *fields, size_
         char message[MESSAGE_MAX];
         va_list ap;
 
-        if (level > log_target.level) {
+        if (!log_is_on(level)) {
                 return;
         }
         va_start(ap, format);

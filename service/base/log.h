@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <syslog.h>
@@ -24,6 +25,9 @@ struct LogField {
 void log_open(const char *identifier, const char *domain, int level);
 
 void log_set_level(int level);
+
+/* Whether a record of this level would be written: for records that cost something to make. */
+bool log_is_on(int level);
 
 /* Writes one record. `message_id` is one of the 128-bit ids of messages.h as 32 hexadecimal digits, or NULL. */
 void log_record(int level, const char *message_id, const LogField *fields, size_t n_fields,

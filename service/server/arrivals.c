@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -25,6 +24,7 @@
 #include "service/server/messages.h"
 #include "service/server/peercred.h"
 #include "service/server/peers.h"
+#include "service/server/record.h"
 #include "service/server/tenant.h"
 
 /* Accepted in one go before the loop looks at other events. */
@@ -79,66 +79,10 @@ static void send_refusal(int socket, Refusal refusal) {
         (void) !send(socket, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-typedef struct Record {
-        int level;
-        const char *message_id;
-        const char *verb;
-        const char *reason;
-        int64_t vm_id; /* below 0: none */
-        int64_t refusal;
-} Record;
-
-/* Logs what became of a newcomer, within what its user may make us log. */
-static void log_arrival(Arrivals *arrivals, Tenant *tenant, const Credentials *credentials,
-                        const Record *record) {
-        char *who = NULL;
-        uint32_t suppressed;
-
-        if (!tenant_may_log(tenant, now_usec(arrivals), &suppressed)) {
-                return;
-        }
-        if (suppressed > 0) {
-                log_plain(LOG_NOTICE, "%" PRIu32 " records about uid %" PRIu32 " were not logged",
-                          suppressed, tenant->uid);
-        }
-        who = credentials_describe(arrivals, credentials);
-        const LogField fields[] = {
-                { .name = record->vm_id < 0 ? NULL : "IVSHMEM_VM_ID", .number = record->vm_id },
-                { .name = record->refusal ? "IVSHMEM_REFUSAL" : NULL, .number = record->refusal },
-                { .name = "IVSHMEM_RULE", .text = record->reason },
-                { .name = "IVSHMEM_PEER_UID", .number = credentials->uid },
-                { .name = "IVSHMEM_PEER_PID", .number = credentials->pid },
-                { .name = credentials->unit ? "IVSHMEM_PEER_UNIT" : NULL, .text = credentials->unit },
-                { .name = credentials->machine ? "IVSHMEM_PEER_MACHINE" : NULL,
-                  .text = credentials->machine },
-                { .name = credentials->label ? "IVSHMEM_PEER_LABEL" : NULL, .text = credentials->label },
-        };
-
-        if (record->vm_id < 0) {
-                log_record(record->level, record->message_id, fields, sizeof(fields) / sizeof(*fields),
-                           "%s %s: %" PRId64 " %s, %s", record->verb, who ?: "a peer", record->refusal,
-                           refusal_name(record->refusal), record->reason);
-        } else {
-                log_record(record->level, record->message_id, fields, sizeof(fields) / sizeof(*fields),
-                           "VM %" PRId64 " %s: %s (%s)", record->vm_id, record->verb, who ?: "a peer",
-                           record->reason);
-        }
-        talloc_free(who);
-}
-
 static void refuse(Arrivals *arrivals, const Arrival *arrival, Tenant *tenant,
                    const Credentials *credentials, const Admission *admission) {
-        const Record record = {
-                .level = LOG_WARNING,
-                .message_id = MESSAGE_REFUSED,
-                .verb = "refused",
-                .reason = admission->reason,
-                .vm_id = -1,
-                .refusal = admission->refusal,
-        };
-
         send_refusal(fd_get(arrival->socket), admission->refusal);
-        log_arrival(arrivals, tenant, credentials, &record);
+        record_refused(tenant, credentials, admission->refusal, admission->reason, now_usec(arrivals));
 }
 
 /* ---- Admission ---- */
@@ -203,14 +147,7 @@ static void admit_known(Arrivals *arrivals, Arrival *arrival, Tenant *tenant, Cr
                 return;
         }
         arrivals->said_short = false;
-        log_arrival(arrivals, tenant, credentials,
-                    &(Record){
-                            .level = LOG_INFO,
-                            .message_id = MESSAGE_JOINED,
-                            .verb = "joined",
-                            .reason = admission.reason,
-                            .vm_id = admission.vm_id,
-                    });
+        record_joined(tenant, credentials, admission.vm_id, admission.reason, now_usec(arrivals));
 }
 
 /* Everything that admission needs, or a refusal for want of memory. Whatever stays below the arrival goes with it. */

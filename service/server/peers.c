@@ -20,7 +20,7 @@
 #include "service/server/tenant.h"
 
 /* Batches sent in one go before the loop looks at other events. */
-#define TURNS 16U
+#define TURNS 64U
 
 /* Of so many turns one is for peers that are set up, even when newcomers wait. */
 #define TURNS_FOR_NEWCOMERS 4U
@@ -44,6 +44,12 @@ struct Peers {
         EventSource *reaper;
         EventSource *retry;
         Event *event;
+};
+
+const char *const leave_names[_LEAVE_MAX] = {
+        [LEAVE_CLOSED] = "it closed the connection",
+        [LEAVE_LOST] = "the connection was lost",
+        [LEAVE_BREACH] = "breach of protocol: it sent data, which only the server may",
 };
 
 static Peer *turn_peer(List *turn) {
@@ -191,7 +197,7 @@ static int peer_feed(Peer *peer) {
 /* ---- Leaving ---- */
 
 /* The peer is gone: its seat is vacant at once. It is freed from the reaper, for this may be its own callback. */
-static void peer_leave(Peer *peer, const char *why) {
+static void peer_leave(Peer *peer, Leave why) {
         Peers *peers = peer->peers;
 
         list_remove(&peer->turn);
@@ -224,7 +230,7 @@ static int on_feed(sd_event_source *source, void *userdata) {
 
         for (unsigned i = 0; i < TURNS && (peer = peers_next(peers)); i++) {
                 if (peer_feed(peer) < 0) {
-                        peer_leave(peer, "connection lost");
+                        peer_leave(peer, LEAVE_LOST);
                 }
         }
         if (!list_is_empty(&peers->newcomers) || !list_is_empty(&peers->others)) {
@@ -244,29 +250,30 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
 
 /* A peer has nothing to say; whatever it sends, with descriptors or without, is a breach. Nothing is received, so
  * that no descriptor is ever taken in: what is unread is discarded with the socket. */
-static const char *peer_listen(const Peer *peer) {
+static Leave peer_listen(const Peer *peer) {
         char byte;
         ssize_t n = recv(fd_get(peer->socket), &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT);
 
         if (n > 0) {
-                return "breach of protocol: it sent data, but only the server may";
+                return LEAVE_BREACH;
         }
         if (n == 0) {
-                return "closed the connection";
+                return LEAVE_CLOSED;
         }
-        return errno == EAGAIN ? NULL : "connection lost";
+        return errno == EAGAIN ? _LEAVE_INVALID : LEAVE_LOST;
 }
 
 static int on_peer(sd_event_source *source, int fd, uint32_t events, void *userdata) {
         Peer *peer = talloc_get_type_abort(userdata, Peer);
-        const char *why = NULL;
+        Leave why = _LEAVE_INVALID;
 
-        if (events & (EPOLLHUP | EPOLLERR)) {
-                why = "closed the connection";
-        } else if (events & EPOLLIN) {
+        if (events & EPOLLIN) {
                 why = peer_listen(peer);
         }
-        if (why) {
+        if (why < 0 && events & (EPOLLHUP | EPOLLERR)) {
+                why = LEAVE_CLOSED;
+        }
+        if (why >= 0) {
                 peer_leave(peer, why);
         } else if (events & EPOLLOUT && peer->blocked) {
                 peer_unblock(peer);

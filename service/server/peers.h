@@ -21,6 +21,17 @@ typedef struct Peers Peers;
 typedef struct PeersOps PeersOps;
 typedef struct Tenant Tenant;
 
+typedef enum Leave {
+        LEAVE_CLOSED, /* it closed its connection */
+        LEAVE_LOST,   /* the connection failed */
+        LEAVE_BREACH, /* it sent something: only the server may */
+        _LEAVE_MAX,
+        _LEAVE_INVALID = -22,
+} Leave;
+
+/* For people. */
+extern const char *const leave_names[_LEAVE_MAX];
+
 struct Peer {
         Peers *peers;
         List link; /* of Peers: connected, or doomed */
@@ -39,7 +50,7 @@ struct Peer {
 /* What the owner of the peers wants to hear. A peer must not be kept beyond the call. */
 struct PeersOps {
         void (*joined)(const Peer *peer, void *userdata);
-        void (*left)(const Peer *peer, const char *why, void *userdata); /* its seat is vacant by now */
+        void (*left)(const Peer *peer, Leave why, void *userdata); /* its seat is vacant by now */
         void *userdata;
 };
 

@@ -19,7 +19,7 @@
 #include "service/server/memory.h"
 #include "service/server/messages.h"
 #include "service/server/peers.h"
-#include "service/server/tenant.h"
+#include "service/server/record.h"
 
 /* Zeroed in one go before the loop looks at other events. */
 #define WIPE_SLICE (UINT64_C(16) << 20)
@@ -111,22 +111,13 @@ static void server_idle(Server *server) {
         }
 }
 
-static void on_left(const Peer *peer, const char *why, void *userdata) {
+static void on_left(const Peer *peer, Leave why, void *userdata) {
         Server *server = talloc_get_type_abort(userdata, Server);
-        uint32_t suppressed;
-        uint64_t now;
+        uint64_t now = 0;
 
         (void) sd_event_now(server->event->loop, CLOCK_MONOTONIC, &now);
-        if (tenant_may_log(peer->tenant, now, &suppressed)) {
-                const LogField fields[] = {
-                        { .name = "IVSHMEM_VM_ID", .number = peer->feed.vm_id },
-                        { .name = "IVSHMEM_PEER_UID", .number = peer->credentials->uid },
-                        { .name = "IVSHMEM_PEER_PID", .number = peer->credentials->pid },
-                };
-
-                log_record(LOG_INFO, MESSAGE_LEFT, fields, sizeof(fields) / sizeof(*fields),
-                           "VM %" PRIu32 " left: %s", peer->feed.vm_id, why);
-        }
+        record_left(peer->tenant, peer->credentials, peer->feed.vm_id, leave_names[why], why == LEAVE_BREACH,
+                    now);
         server_changed(server);
         if (peers_count(server->peers) == 0) {
                 server_idle(server);
