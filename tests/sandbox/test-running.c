@@ -142,8 +142,8 @@ static void test_status_as_nobody(void **state) {
         Running *running;
 
         if (geteuid() != 0) {
-                print_message("# not root, so the test before was unprivileged already\n");
-                skip();
+                print_message("# skipped: not root, so the test before was unprivileged already\n");
+                return;
         }
         running = run(*state, FORM_DROP_IN, "enforce", NOBODY);
         check_status(running->server->pid, 2, false);
@@ -234,8 +234,9 @@ static void test_descriptors(void **state) {
         int left[2];
 
         if (geteuid() != 0) {
-                print_message("# the descriptors of a process that is not dumpable are root's to see\n");
-                skip();
+                print_message(
+                        "# skipped: the descriptors of a process that is not dumpable are root's to see\n");
+                return;
         }
         leave_descriptors_open(left);
         check_form(*state, FORM_DEFINITION);
