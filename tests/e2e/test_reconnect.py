@@ -41,11 +41,11 @@ def body(workshop, tap):
             again.close()
 
     with tap.case(f"a QEMU's device reconnects {RECONNECTS} times and has the same doorbells each time"):
-        own = peer.ids_of(3)
         for _ in range(RECONNECTS):
+            # QEMU 7.2 crashes by itself when a device is unplugged that is still being told of doorbells.
+            until(lambda: ids <= set(changing.eventfds()), "the device has all doorbells")
             changing.unplug()
             changing.plug(server.path, VECTORS)
-        until(lambda: own <= set(changing.eventfds()), "the device has its doorbells")
 
     with tap.case("the peers that stayed were told nothing"):
         assert (peer.take_messages(), peer.disconnects) == (0, 0)

@@ -3,6 +3,7 @@
 
 import signal
 import socket
+import threading
 
 from .process import TIMEOUT, Deadline, Process, Timeout
 
@@ -28,6 +29,9 @@ class Server:
         notify_path = folder / f"{name}.notify"
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(str(notify_path))
+        self._ready = threading.Event()
+        self._reader = threading.Thread(target=self._read_notifications, daemon=True)
+        self._reader.start()
         self.process = Process(
             [program, "-S", self.path, *arguments], log, environment={"NOTIFY_SOCKET": str(notify_path)}
         )
@@ -37,17 +41,19 @@ class Server:
             self.kill()
             raise
 
+    def _read_notifications(self):
+        """Reads on after READY=1, as a service manager does: an unread socket fills up with the STATUS= of each join."""
+        while datagram := self._notify.recv(65536):
+            if b"READY=1" in datagram.split(b"\n"):
+                self._ready.set()
+
     def _wait_ready(self):
         deadline = Deadline()
-        self._notify.settimeout(0.1)
-        while deadline.left():
-            try:
-                if b"READY=1" in self._notify.recv(65536).split(b"\n"):
-                    return
-            except TimeoutError:
-                if self.process.status() is not None:
-                    raise ServerFailed(f"ended with {self.process.status()}: {self.process.output()}") from None
-        raise Timeout(f"the server was not ready after {TIMEOUT} s: {self.process.output()}")
+        while not self._ready.wait(0.05):
+            if self.process.status() is not None:
+                raise ServerFailed(f"ended with {self.process.status()}: {self.process.output()}")
+            if not deadline.left():
+                raise Timeout(f"the server was not ready after {TIMEOUT} s: {self.process.output()}")
 
     def stop(self):
         """Ends it as an administrator does, and returns its exit status."""
@@ -56,4 +62,6 @@ class Server:
 
     def kill(self):
         self.process.kill()
+        self._notify.shutdown(socket.SHUT_RDWR)  # ends the reader
+        self._reader.join()
         self._notify.close()
