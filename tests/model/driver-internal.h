@@ -21,9 +21,6 @@ bool driver_fail(Driver *driver, const char *format, ...) __attribute__((format(
  * whatever is checked. */
 uint32_t driver_sample(Driver *driver, uint32_t bound);
 
-/* The text that the engine gets for an identity. */
-void driver_identity(int identity, char *text, size_t size);
-
 ModelMessage driver_message(const FeedMessage *message);
 
 /* All that a peer is told, by the model. Freed by view_free(). */

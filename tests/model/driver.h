@@ -64,6 +64,9 @@ struct Driver {
 /* -EINVAL when the engine refuses the configuration. */
 int driver_new(void *ctx, const DriverConfig *config, Driver **ret);
 
+/* The text that the engine gets for an identity. */
+void driver_identity(int identity, char *text, size_t size);
+
 /* A peer joins on the seat that the engine chooses, or none is free. */
 bool driver_join(Driver *driver, int identity);
 

@@ -181,12 +181,11 @@ static bool step_deliver_all(Driver *driver, Source *source) {
 
 /* A feed as a ledger could have it that somebody tampered with, out of the air or from that of a peer. */
 static Feed draw_feed(const Driver *driver, Source *source) {
-        Feed feed = {
-                .vm_id = source_draw(source, driver->config.max_peers + 1),
-                .joined = source_draw(source, driver->model->n_opened + 3),
-                .cursor = source_draw(source, driver->model->n_opened * driver->config.vectors + 6),
-        };
+        Feed feed = { 0 };
 
+        feed.vm_id = source_draw(source, driver->config.max_peers + 1);
+        feed.joined = source_draw(source, driver->model->n_opened + 3);
+        feed.cursor = source_draw(source, driver->model->n_opened * driver->config.vectors + 6);
         if (driver->n_peers > 0 && source_draw(source, 2) > 0) {
                 feed.vm_id = driver->peers[source_draw(source, driver->n_peers)]->feed.vm_id;
         }
@@ -215,6 +214,7 @@ static bool step_foreign(Driver *driver, Source *source) {
         return driver_foreign(driver, &feed);
 }
 
+/* The corpus of the fuzzer means these numbers: new ones go to the end. */
 enum {
         STEP_JOIN,
         STEP_JOIN_AT,

@@ -19,7 +19,8 @@ struct Source {
 Source source_from_seed(uint64_t seed);
 Source source_from_bytes(const uint8_t *bytes, size_t n_bytes);
 
-/* A number below `bound` (1 .. 2^32-1); 0 once the bytes are used up. */
+/* A number below `bound` (1 .. 2^32-1); 0 once the bytes are used up. Not two in one initializer or list of arguments:
+ * their order is the compiler's, and a seed must mean the same with each. */
 uint32_t source_draw(Source *source, uint32_t bound);
 
 /* Whether bytes are used up; never with a seed. */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/model/progress.h"
 #include "tests/model/script.h"
 #include "tests/unit/testing.h"
 
@@ -43,23 +44,24 @@ static const Family families[_FAMILY_MAX] = {
         [FAMILY_MIDDLE] = { "middle", 7, 24, { 1, 2, 3, 8 }, 4, 240, 400, 1 },
         [FAMILY_VECTORS] = { "vectors", 4, 16, { 64 }, 1, 60, 300, 1 },
         [FAMILY_LARGE] = { "large", 100, 200, { 1, 2, 3 }, 3, 18, 500, 1 },
-        [FAMILY_FULL] = { "full", VM_IDS_MAX, VM_IDS_MAX, { 2 }, 1, 2, 1500, 0 },
+        [FAMILY_FULL] = { "full", VM_IDS_MAX, VM_IDS_MAX, { 2 }, 1, 2, 600, 0 },
 };
 
 static DriverConfig draw_config(const Family *family, uint64_t seed, Source *source) {
         static const uint32_t identities[] = { 1, 3, 10, 40 };
         uint32_t n = seed % SEEDS_OF_FAMILY;
-
-        return (DriverConfig){
+        DriverConfig config = {
                 .topology = n % 2 == 0 ? TOPOLOGY_MESH : TOPOLOGY_STAR,
                 .vectors = family->vectors[n / 2 % family->n_vectors],
-                .max_peers = family->max_peers_low +
-                             source_draw(source, family->max_peers_high - family->max_peers_low + 1),
-                .identities = identities[source_draw(source, 4)],
         };
+
+        config.max_peers = family->max_peers_low +
+                           source_draw(source, family->max_peers_high - family->max_peers_low + 1);
+        config.identities = identities[source_draw(source, 4)];
+        return config;
 }
 
-static bool run_steps(Driver *driver, Source *source, const Family *family, uint32_t n_steps,
+static bool run_steps(Driver *driver, Source *source, const Family *family, uint64_t seed, uint32_t n_steps,
                       uint32_t *ret_step) {
         Script script;
 
@@ -67,6 +69,7 @@ static bool run_steps(Driver *driver, Source *source, const Family *family, uint
                 if (*ret_step % 100 == 0) {
                         script = script_draw(source);
                 }
+                progress_set(seed, *ret_step);
                 if (!script_weighted_step(&script, driver, source)) {
                         return false;
                 }
@@ -128,13 +131,14 @@ static bool check_some(Driver *driver, Source *source) {
         return driver_check_domain(driver);
 }
 
-static bool full_run(Driver *driver, Source *source, uint32_t n_steps, uint32_t *ret_step) {
+static bool full_run(Driver *driver, Source *source, uint64_t seed, uint32_t n_steps, uint32_t *ret_step) {
         *ret_step = 0;
         if (!fill(driver, source) || !check_some(driver, source)) {
                 return false;
         }
         for (*ret_step = 0; *ret_step < n_steps; (*ret_step)++) {
-                if (!full_step(driver, source) || (*ret_step % 500 == 0 && !check_some(driver, source))) {
+                progress_set(seed, *ret_step);
+                if (!full_step(driver, source) || (*ret_step % 300 == 0 && !check_some(driver, source))) {
                         return false;
                 }
         }
@@ -153,8 +157,8 @@ static bool run_seed(void *ctx, uint64_t seed, uint32_t n_steps, uint64_t *corne
         if (driver_new(ctx, &config, &driver) < 0) {
                 return false;
         }
-        good = family->check_every > 0 ? run_steps(driver, &source, family, n_steps, &step)
-                                       : full_run(driver, &source, n_steps, &step);
+        good = family->check_every > 0 ? run_steps(driver, &source, family, seed, n_steps, &step)
+                                       : full_run(driver, &source, seed, n_steps, &step);
         if (!good) {
                 print_error("%s, %u seats, %u vectors, seed %" PRIu64 ", step %u: %s\n"
                             "replay with: test-model %" PRIu64 " %u\n",
@@ -233,6 +237,7 @@ int main(int argc, char **argv) {
                 TEST(test_small), TEST(test_middle), TEST(test_vectors), TEST(test_large), TEST(test_full),
         };
 
+        progress_begin("test-model");
         if (argc > 1) {
                 return replay(argc, argv);
         }
