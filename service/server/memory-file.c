@@ -180,9 +180,11 @@ static int file_set_owner(Memory *memory, const Definition *definition, const ch
         }
         if (((uid != (uint32_t) -1 && uid != st.st_uid) || (gid != (uint32_t) -1 && gid != st.st_gid)) &&
             fchown(fd, uid, gid) < 0) {
-                return memory_fail(memory, errno_negative(),
-                                   "cannot give %s the owner of PathUser= and the group of PathGroup=: %m",
-                                   path);
+                return memory_fail(
+                        memory, errno_negative(),
+                        "cannot give %s the owner of PathUser= and the group of PathGroup=: %m (it takes "
+                        "CAP_CHOWN)",
+                        path);
         }
         return 0;
 }
@@ -275,6 +277,10 @@ static int file_adopt(Memory *memory, const Definition *definition, const char *
                 r = file_open_descriptors(memory, probe, path);
         }
         memory->file->named = true;
+        memory->adopted = (uint64_t) st.st_blocks * 512U;
+        if (memory->adopted > memory->size) {
+                memory->adopted = memory->size; /* a disk's own blocks count too */
+        }
         return r;
 }
 
@@ -298,7 +304,8 @@ static int nameless_create(int directory) {
 /* Without O_TMPFILE (NFS, FAT) a named file has its name from the beginning. */
 static int file_create_fd(MemoryFile *file) {
         int directory = fd_get(file->directory);
-        int fd = openat(directory, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        /* O_EXCL: not even who has the descriptor can give it a name. */
+        int fd = openat(directory, ".", O_TMPFILE | (file->name ? 0 : O_EXCL) | O_RDWR | O_CLOEXEC, 0600);
 
         if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT)) {
                 return errno_or(fd);

@@ -39,7 +39,8 @@ struct Memory {
         uint64_t size;
         uint64_t page_size;
         MemoryStore store;
-        bool reserved; /* allocated to the last page at start, and to stay so */
+        bool reserved;    /* allocated to the last page at start, and to stay so */
+        uint64_t adopted; /* bytes that an existing file had allocated before */
         Fd *fd;
         Fd *readonly;
         Fd *zero;         /* /dev/zero: how memory is wiped in place */
@@ -69,6 +70,9 @@ uint64_t memory_allocated(const Memory *memory);
 /* Allocates, places and faults in, as the definition says. */
 int memory_reserve(Memory *memory, const MemoryRequest *request);
 
+/* "0,1,4". A chunk of `ctx`, NULL when out of memory. */
+char *memory_nodes_print(void *ctx, const struct bitmask *nodes);
+
 /* Parses NUMANodes= and checks that each node is there. The caller frees *ret by numa_bitmask_free(). */
 int memory_nodes_parse(Memory *memory, const Definition *definition, struct bitmask **ret);
 
@@ -82,12 +86,12 @@ int memory_fault(Memory *memory, const MemoryRequest *request, char *address);
 /* Is there a pool of pages of this size? */
 int memory_pool_check(Memory *memory);
 
-/* Fails with what the pool has and what is wanted; `nodes` NULL: any node. `cause` is the errno to return when the
+/* Fails with what the pool had and what is wanted; `nodes` NULL: any node. `cause` is the errno to return when the
  * pool is not short. */
 int memory_pool_fail(Memory *memory, const struct bitmask *nodes, int cause);
 
-/* Refuses what would only wake the OOM killer. */
-int memory_ram_check(Memory *memory);
+/* Refuses what would only wake the OOM killer: more than the machine, or the nodes, have. `nodes` NULL: any node. */
+int memory_ram_check(Memory *memory, const struct bitmask *nodes);
 
 /* A mapping that ends with its scope. */
 struct MemoryMap {

@@ -21,7 +21,7 @@
 void numa_warn(int num, char *fmt, ...) {
 }
 
-static char *nodes_print(void *ctx, const struct bitmask *nodes) {
+char *memory_nodes_print(void *ctx, const struct bitmask *nodes) {
         char *text = talloc_strdup(ctx, "");
 
         for (unsigned int i = 0; text && i < nodes->size; i++) {
@@ -34,7 +34,7 @@ static char *nodes_print(void *ctx, const struct bitmask *nodes) {
 
 static int nodes_check(Memory *memory, const char *text, const struct bitmask *nodes) {
         struct bitmask *allowed = numa_get_mems_allowed();
-        char *list = nodes_print(memory, allowed);
+        char *list = memory_nodes_print(memory, allowed);
         int r = 0;
 
         for (unsigned int i = 0; r >= 0 && i < nodes->size; i++) {
@@ -52,7 +52,7 @@ static int nodes_check(Memory *memory, const char *text, const struct bitmask *n
 
 static int nodes_unknown(Memory *memory, const char *text) {
         struct bitmask *allowed = numa_get_mems_allowed();
-        char *list = nodes_print(memory, allowed);
+        char *list = memory_nodes_print(memory, allowed);
         int r = memory_fail(memory, -ENODEV,
                             "NUMANodes=%s names nodes that this machine cannot have; it has %s", text, list);
 

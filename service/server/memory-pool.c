@@ -5,7 +5,7 @@
  */
 
 #include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 #include <talloc.h>
 #include <unistd.h>
 
@@ -99,60 +99,104 @@ static HugePool pool_of_nodes(uint64_t page_size, const struct bitmask *nodes) {
 }
 
 int memory_pool_fail(Memory *memory, const struct bitmask *nodes, int cause) {
-        /* What was taken is given back as late as when the file is closed, and counts as taken here too. */
-        uint64_t wanted = (memory->size - memory_allocated(memory)) / memory->page_size;
         HugePool pool = pool_of_nodes(memory->page_size, nodes);
+        unsigned long long wanted = (memory->size - memory->adopted) / memory->page_size;
+        /* What was taken so far goes back when the file is closed. */
+        unsigned long long had = pool.free +
+                                 (memory_allocated(memory) - memory->adopted) / memory->page_size;
         char size[SIZE_TEXT_MAX], page_size[SIZE_TEXT_MAX];
 
         size_format(memory->size, size);
         size_format(memory->page_size, page_size);
-        if (pool.free >= wanted) {
+        if (had >= wanted) {
                 return memory_fail(
                         memory, cause,
                         "Size=%s: cannot have %llu pages of %s although %s has %llu free: %m; is there a "
                         "limit of the control group or of the mount?",
-                        size, (unsigned long long) wanted, page_size, pool.path,
-                        (unsigned long long) pool.free);
+                        size, wanted, page_size, pool.path, had);
         }
-        return memory_fail(
-                memory, -ENOSPC,
-                "Size=%s needs %llu pages of %s, and %s has %llu free: as root, run: echo %llu >%s/nr_hugepages",
-                size, (unsigned long long) wanted, page_size, pool.path, (unsigned long long) pool.free,
-                (unsigned long long) (pool.total + wanted - pool.free), pool.path);
+        return memory_fail(memory, -ENOSPC,
+                           "Size=%s needs %llu pages of %s, and %s has %llu free: as root, run: echo %llu "
+                           ">%s/nr_hugepages",
+                           size, wanted, page_size, pool.path, had, pool.total + wanted - had, pool.path);
 }
 
-/* The sum of what can be had without anything being killed, in bytes; UINT64_MAX when the kernel does not say. */
-static uint64_t ram_available(void) {
-        FILE *stream = fopen("/proc/meminfo", "re");
-        unsigned long long available = 0, swap = 0;
+/* Bytes of one line of a meminfo file, if it is one of those that count as to be had. */
+static uint64_t ram_of_line(const char *line) {
+        static const char *const names[] = {
+                "MemAvailable:", "SwapFree:",                        /* the machine */
+                "MemFree:",      "Active(file):", "Inactive(file):", /* a node, after "Node N " */
+        };
+        size_t first = 0, last = 2;
+        unsigned long long kilobytes;
+
+        if (strncmp(line, "Node ", 5) == 0) {
+                line = strchrnul(line + 5, ' ');
+                line += *line == ' ';
+                first = 2;
+                last = sizeof(names) / sizeof(*names);
+        }
+        for (size_t i = first; i < last; i++) {
+                size_t length = strlen(names[i]);
+
+                if (strncmp(line, names[i], length) == 0 && sscanf(line + length, "%llu", &kilobytes) == 1) {
+                        return kilobytes * 1024U;
+                }
+        }
+        return 0;
+}
+
+/* What can be had without anything being killed, in bytes; UINT64_MAX when the kernel does not say. */
+static uint64_t ram_of_file(const char *path) {
+        FILE *stream = fopen(path, "re");
+        uint64_t sum = 0;
         char line[128];
 
         if (!stream) {
                 return UINT64_MAX;
         }
         while (fgets(line, sizeof(line), stream)) {
-                (void) (sscanf(line, "MemAvailable: %llu kB", &available) == 1 ||
-                        sscanf(line, "SwapFree: %llu kB", &swap) == 1);
+                sum += ram_of_line(line);
         }
         fclose(stream);
-        return available == 0 ? UINT64_MAX : (available + swap) * 1024U;
+        return sum > 0 ? sum : UINT64_MAX;
 }
 
-int memory_ram_check(Memory *memory) {
-        uint64_t wanted = memory->size, allocated = memory_allocated(memory), available;
+static uint64_t ram_of_nodes(const struct bitmask *nodes) {
+        uint64_t sum = 0;
+
+        for (unsigned int i = 0; i < nodes->size; i++) {
+                if (numa_bitmask_isbitset(nodes, i)) {
+                        char path[POOL_PATH_MAX];
+                        uint64_t bytes;
+
+                        snprintf(path, sizeof(path), "/sys/devices/system/node/node%u/meminfo", i);
+                        bytes = ram_of_file(path);
+                        sum = bytes > UINT64_MAX - sum ? UINT64_MAX : sum + bytes;
+                }
+        }
+        return sum;
+}
+
+int memory_ram_check(Memory *memory, const struct bitmask *nodes) {
+        uint64_t wanted = memory->size - memory->adopted, available;
         char size[SIZE_TEXT_MAX];
+        char *list;
+        int r;
 
         if (memory->store != MEMORY_STORE_SHMEM) {
                 return 0;
         }
-        wanted -= allocated < wanted ? allocated : wanted;
-        available = ram_available();
+        available = nodes ? ram_of_nodes(nodes) : ram_of_file("/proc/meminfo");
         if (wanted <= available) {
                 return 0;
         }
+        list = nodes ? memory_nodes_print(memory, nodes) : NULL;
         size_format(memory->size, size);
-        return memory_fail(
-                memory, -ENOMEM,
-                "Prefault=yes: Size=%s needs %llu MiB more memory, and this machine has %llu MiB available",
-                size, (unsigned long long) (wanted >> 20), (unsigned long long) (available >> 20));
+        r = memory_fail(memory, -ENOMEM,
+                        "Prefault=yes: Size=%s needs %llu MiB more memory, and %s%s can give %llu MiB", size,
+                        (unsigned long long) (wanted >> 20), list ? "NUMANodes=" : "this machine",
+                        list ? list : "", (unsigned long long) (available >> 20));
+        talloc_free(list);
+        return r;
 }

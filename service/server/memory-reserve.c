@@ -64,7 +64,7 @@ int memory_reserve(Memory *memory, const MemoryRequest *request) {
                 r = memory_nodes_parse(memory, definition, &nodes);
         }
         if (r >= 0 && fault) {
-                r = memory_ram_check(memory);
+                r = memory_ram_check(memory, definition->numa_policy == NUMA_POLICY_BIND ? nodes : NULL);
         }
         if (r < 0 || (!fault && !nodes)) {
                 return r;

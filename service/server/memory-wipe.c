@@ -66,14 +66,18 @@ static int wipe_by_exchange(const Memory *memory, uint64_t offset, uint64_t leng
         return r < 0 ? MEMORY_WIPE_SHORT : 0;
 }
 
+/* Pages of memory stay; a disk's blocks are faster exchanged than written. */
 static int wipe_stretch(const Memory *memory, uint64_t offset, uint64_t length) {
-        if (!memory->reserved) {
-                return wipe_by_hole(memory, offset, length);
-        }
-        if (memory->zero && wipe_in_place(memory, offset, length) == 0) {
+        int r;
+
+        if (memory->reserved && memory->store != MEMORY_STORE_DISK &&
+            wipe_in_place(memory, offset, length) == 0) {
                 return 0;
         }
-        return wipe_by_exchange(memory, offset, length);
+        r = memory->reserved ? wipe_by_exchange(memory, offset, length)
+                             : wipe_by_hole(memory, offset, length);
+        /* Some file systems know no holes (FAT, NFS, ramfs). */
+        return r == -EOPNOTSUPP ? wipe_in_place(memory, offset, length) : r;
 }
 
 int memory_wipe(Memory *memory, uint64_t offset, uint64_t slice, uint64_t *ret_next) {

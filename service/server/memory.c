@@ -167,12 +167,8 @@ static int anonymous_open(Memory *memory, const MemoryRequest *request) {
 
 /* What wiping in place needs once no file can be opened any more. */
 static int zero_open(Memory *memory) {
-        int fd;
+        int fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
 
-        if (!memory->reserved || memory->store == MEMORY_STORE_DISK) {
-                return 0;
-        }
-        fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
         if (fd < 0) {
                 return memory_fail(memory, errno_negative(), "cannot open /dev/zero: %m");
         }

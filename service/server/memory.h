@@ -45,7 +45,11 @@ typedef enum MemoryWipe {
  * A file of Path= appears under its name only when it is complete and locked, with PathUser=, PathGroup= and
  * PathMode=. An existing file is adopted with its contents, and left in place at the end, when it is a regular file
  * with one name, has exactly the right size, belongs to root, to the server's user or to PathUser=, and no server
- * holds it; it is given owner, group and mode as well. It is never truncated.
+ * holds it; it is given owner, group and mode as well. It is never truncated. On disks its blocks are allocated at
+ * once; on tmpfs only Prefault= keeps a file system that fills up from being a SIGBUS in a VM.
+ *
+ * A server that is not root needs CAP_CHOWN and CAP_FOWNER for a PathUser= that is not its own, and in a directory like
+ * /dev/shm it cannot remove that file at the end. PathGroup= with PathMode=0660 needs neither.
  */
 int memory_new(void *ctx, const MemoryRequest *request, Memory **ret, char **ret_error);
 
