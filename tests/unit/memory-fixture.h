@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the tests of service/server/memory share: a leak check that counts descriptors too, the memory that most tests
+ * begin with, and a look at its bytes. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "service/server/memory.h"
+#include "tests/unit/testing.h"
+
+#define KIB UINT64_C(1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+
+/* leak_check_setup() and _teardown(), and no descriptor more or less than before. */
+int memory_leak_check_setup(void **state);
+int memory_leak_check_teardown(void **state);
+
+#define MEMORY_TEST(function) \
+        cmocka_unit_test_setup_teardown(function, memory_leak_check_setup, memory_leak_check_teardown)
+
+/* Anonymous memory in 4K pages, everything else as definitions have it when they do not say. */
+Definition memory_definition(uint64_t size);
+
+MemoryRequest memory_request(const Definition *definition);
+
+/* Makes what must succeed. */
+Memory *memory_make(void *ctx, const Definition *definition);
+
+/* Asks for what must be refused, with this errno and text. */
+void memory_refuse(void *ctx, const Definition *definition, int result, const char *error);
+
+/* Writes a byte at an offset, through a mapping of its own, as a peer does. */
+void memory_poke(const Memory *memory, uint64_t offset, uint8_t value);
+
+uint8_t memory_peek(const Memory *memory, uint64_t offset);
+
+/* Allocated bytes, by fstat(). */
+uint64_t memory_blocks(const Memory *memory);
+
+/* Wipes to the end, in slices; returns the last result that was not 0, or 0. */
+int memory_wipe_all(Memory *memory, uint64_t slice);
+
+/* Runs a function in a child process under uid and gid 65534; returns its result, 0 .. 254. */
+int run_as_nobody(int (*function)(const void *userdata), const void *userdata);
