@@ -2,6 +2,7 @@
 """What a test borrows from the machine, and gives back: huge pages and mounts."""
 
 import contextlib
+import fcntl
 import os
 import pathlib
 import subprocess
@@ -16,20 +17,32 @@ def _number(name):
 
 
 @contextlib.contextmanager
+def _pool_lock():
+    """Keeps other tests from changing the pool meanwhile: tests/unit/huge-pool.c takes the same lock."""
+    fd = os.open(_POOL, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
 def huge_pages(count):
     """Adds so many 2M pages to the machine's pool, and takes as many away at the end, whatever others did meanwhile."""
     if os.geteuid() != 0:
         raise Skip("root is needed to reserve huge pages")
     if not _POOL.exists():
         raise Skip("this kernel has no 2M pages")
-    before = _number("nr_hugepages")
-    (_POOL / "nr_hugepages").write_text(str(before + count))
-    try:
-        if _number("free_hugepages") < count:
-            raise Skip(f"the machine has no memory for {count} huge pages in one piece each")
-        yield
-    finally:
-        (_POOL / "nr_hugepages").write_text(str(max(0, _number("nr_hugepages") - count)))
+    with _pool_lock():
+        before = _number("nr_hugepages")
+        (_POOL / "nr_hugepages").write_text(str(before + count))
+        try:
+            if _number("free_hugepages") < count:
+                raise Skip(f"the machine has no memory for {count} huge pages in one piece each")
+            yield
+        finally:
+            (_POOL / "nr_hugepages").write_text(str(max(0, _number("nr_hugepages") - count)))
 
 
 @contextlib.contextmanager
