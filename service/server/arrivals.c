@@ -25,6 +25,7 @@
 #include "service/server/peercred.h"
 #include "service/server/peers.h"
 #include "service/server/record.h"
+#include "service/server/refused.h"
 #include "service/server/tenant.h"
 
 /* Accepted in one go before the loop looks at other events. */
@@ -45,6 +46,7 @@ struct Arrivals {
         Domain *domain;
         Peers *peers;
         Tenants *tenants;
+        RefusedPeers *refused;
         Event *event;
         Fd *listener;
         EventSource *listening;
@@ -71,18 +73,11 @@ static uint64_t now_usec(const Arrivals *arrivals) {
 
 /* ---- The answer ---- */
 
-/* Tells the reason to the one who is refused. Its buffer is empty, so that eight bytes always fit. */
-static void send_refusal(int socket, Refusal refusal) {
-        uint8_t bytes[WIRE_MESSAGE_SIZE];
-
-        wire_encode(refusal, bytes);
-        (void) !send(socket, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
-static void refuse(Arrivals *arrivals, const Arrival *arrival, Tenant *tenant,
-                   const Credentials *credentials, const Admission *admission) {
-        send_refusal(fd_get(arrival->socket), admission->refusal);
+static void refuse(Arrivals *arrivals, Arrival *arrival, Tenant *tenant, const Credentials *credentials,
+                   const Admission *admission) {
+        refusal_send(fd_get(arrival->socket), admission->refusal);
         record_refused(tenant, credentials, admission->refusal, admission->reason, now_usec(arrivals));
+        refused_keep(arrivals->refused, credentials->uid, arrival->socket);
 }
 
 /* ---- Admission ---- */
@@ -167,7 +162,7 @@ static void admit(Arrivals *arrivals, Arrival *arrival) {
         }
         if (r < 0) {
                 say_short(arrivals, r);
-                send_refusal(fd_get(arrival->socket), REFUSAL_NO_FREE_SEAT);
+                refusal_send(fd_get(arrival->socket), REFUSAL_NO_FREE_SEAT);
                 return;
         }
         admit_known(arrivals, arrival, tenant, credentials, identity);
@@ -227,7 +222,7 @@ static void refuse_one_with_the_spare(Arrivals *arrivals, int error) {
         TALLOC_FREE(arrivals->spare);
         fd = accept_one(arrivals);
         if (fd >= 0) {
-                send_refusal(fd, REFUSAL_NO_FREE_SEAT);
+                refusal_send(fd, REFUSAL_NO_FREE_SEAT);
                 close(fd);
         }
         if (open_spare(arrivals) < 0) {
@@ -290,11 +285,11 @@ void arrivals_refuse_all(Arrivals *arrivals, bool backlog) {
                 Arrival *arrival = list_entry(i, Arrival, link);
 
                 list_remove(&arrival->link);
-                send_refusal(fd_get(arrival->socket), REFUSAL_STOPPING);
+                refusal_send(fd_get(arrival->socket), REFUSAL_STOPPING);
                 talloc_free(arrival);
         }
         for (unsigned i = 0; backlog && i < REFUSALS_AT_STOP && (fd = accept_one(arrivals)) >= 0; i++) {
-                send_refusal(fd, REFUSAL_STOPPING);
+                refusal_send(fd, REFUSAL_STOPPING);
                 close(fd);
         }
 }
@@ -328,6 +323,9 @@ int arrivals_new(void *ctx, Event *event, Domain *domain, Peers *peers, Fd *list
         list_init(&arrivals->waiting);
         talloc_set_destructor(arrivals, arrivals_destructor);
         r = tenants_new(arrivals, &arrivals->tenants);
+        if (r >= 0) {
+                r = refused_new(arrivals, event, REFUSED_KEEP_USEC, &arrivals->refused);
+        }
         if (r >= 0) {
                 r = open_spare(arrivals);
         }

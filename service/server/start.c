@@ -26,10 +26,12 @@
 #include "service/server/load.h"
 #include "service/server/memory.h"
 #include "service/server/options.h"
+#include "service/server/refused.h"
 #include "service/server/server.h"
 
-/* For everything but peers and doorbells: the event loop, sockets, memory, credentials being read. */
-#define DESCRIPTORS_OF_OUR_OWN 64U
+/* For everything but peers and doorbells: the event loop, sockets, memory, credentials being read; and for peers that
+ * were refused. */
+#define DESCRIPTORS_OF_OUR_OWN (64U + REFUSED_MAX)
 
 #define RUNTIME_DIRECTORY "/run/ivshmem"
 
