@@ -215,6 +215,8 @@ static void check_form(void *ctx, Form form) {
                 { "anon_inode:[timerfd]", 1, 4 },
                 { "/memfd:", named ? 0 : 1, named ? 0 : 2 },
                 { "/dev/shm/", named ? 1 : 0, named ? 3 : 0 },
+                /* What wiping reads from. */
+                { "/dev/zero", 0, 1 },
                 /* The directories in which it removes its files. */
                 { "/dev/shm", named ? 1 : 0, named ? 1 : 0 },
                 { running->scratch->path, 1, 1 },
