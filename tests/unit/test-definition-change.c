@@ -99,6 +99,14 @@ static void spoil_peer_rules(Definition *d) {
         d->reservations[1].match.n_rules = 0;
 }
 
+static void spoil_peer_count(Definition *d) {
+        d->reservations = talloc_realloc(d, d->reservations, Reservation, DEFINITION_RULES_MAX + 1);
+        d->n_reservations = DEFINITION_RULES_MAX + 1;
+        for (size_t i = 2; i < d->n_reservations; i++) {
+                d->reservations[i] = (Reservation){ .name = talloc_asprintf(d, "%zu", i) };
+        }
+}
+
 static void test_validate(void **state) {
         static const struct {
                 void (*spoil)(Definition *);
@@ -125,6 +133,7 @@ static void test_validate(void **state) {
                   "'a]\n[b' is no name for a peer; write letters, digits, '_', '.' and '-', 64 at most" },
                 { spoil_peer_id, "VMID=16 is not below MaxPeers=16; lower it, or raise that" },
                 { spoil_peer_twin, "[Peer a] is there twice; rename one, or join them" },
+                { spoil_peer_count, "there are more than 1024 [Peer] sections; merge some" },
                 { spoil_peer_rules,
                   "[Peer b] says not who may sit there; add User=, Group=, Machine=, Unit= or Label=" },
         };

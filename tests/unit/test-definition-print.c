@@ -145,17 +145,23 @@ static void test_defaults_are_not_printed(void **state) {
         talloc_free(text);
 }
 
+/* A line ends where the next entry would pass column 100. */
 static void test_long_lists_are_folded(void **state) {
-        static const char text[] =
-                "[Domain]\nSize=4K\n\n[Access]\n"
-                "Machine=qemu-*-aaaaaaaaaaaaaaaaaaa qemu-*-bbbbbbbbbbbbbbbbbbb qemu-*-ccccccccccccccccccc qemu-*-dddd\n"
-                "        qemu-*-eeeeeeeeeeeeeeeeeee\n"
-                "Label=x\n";
-        Definition *definition = parsed(*state, text);
+#define LETTERS_30 "abcdefghijklmnopqrstuvwxyz0123"
+#define LIST "[Domain]\nSize=4K\n\n[Access]\nMachine=" LETTERS_30 " " LETTERS_30
+        static const char *const texts[] = {
+                LIST " " LETTERS_30 "\n        y\nLabel=x\n",
+                LIST "\n        " LETTERS_30 "4 " LETTERS_30 " yy\n",
+        };
+#undef LIST
+#undef LETTERS_30
 
-        assert_int_equal(definition->access.n_rules, 6);
-        assert_string_equal(definition_print(definition, definition), text);
-        talloc_free(definition);
+        for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+                Definition *definition = parsed(*state, texts[i]);
+
+                assert_string_equal(definition_print(definition, definition), texts[i]);
+                talloc_free(definition);
+        }
 }
 
 /* ---- Random definitions, the same ones each time ---- */

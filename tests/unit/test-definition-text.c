@@ -79,6 +79,8 @@ static void test_keys(void **state) {
                 { "[Domain]\nSize=4K\nSize=4K\n", "f:3: Size= was given on line 2 already; remove one" },
                 { "[Domain]\nSize=4K\n[Access]\nUser=0\nGroup=0\nUser=1\n",
                   "f:6: User= was given on line 4 already; join the lists" },
+                { "[Domain]\nSize=4K\n[Access]\nUser=0\n 1\n 2\nUser=3\n",
+                  "f:7: User= was given on line 4 already; join the lists" },
                 { "[Domain]\nSize=4K\n[Peer a]\nVMID=0\nUser=0\n[Peer b]\nVMID=1\nUser=0\n", "" },
                 { "[Domain]\nSize=4K\nsize=4K\n", "f:3: [Domain] has no size=; is Size= meant?" },
                 { "[Domain]\nSzie=4K\n", "f:2: [Domain] has no Szie=; is Size= meant?" },
