@@ -99,8 +99,8 @@ struct MemoryMap {
         size_t length;
 };
 
-/* Negative errno, no reason left. */
-int memory_map(const Memory *memory, uint64_t offset, uint64_t length, MemoryMap *ret);
+/* Maps read-write and shared, with `flags` of mmap() beside. Negative errno, no reason left. */
+int memory_map(const Memory *memory, uint64_t offset, uint64_t length, int flags, MemoryMap *ret);
 
 void memory_unmap_at_scope_end(MemoryMap *map);
 

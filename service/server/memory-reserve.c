@@ -23,7 +23,7 @@ static void nodes_free_at_scope_end(struct bitmask **nodes) {
  * step that takes them one by one could undo in a file that was there before.
  */
 static int map_all(Memory *memory, MemoryMap *ret) {
-        int r = memory_map(memory, 0, memory->size, ret);
+        int r = memory_map(memory, 0, memory->size, /* flags= */ 0, ret);
 
         if (r == -ENOMEM && memory->store == MEMORY_STORE_HUGE) {
                 return memory_pool_fail(memory, NULL, r);

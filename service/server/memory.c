@@ -54,9 +54,9 @@ int memory_reopen(Memory *memory, int fd, int flags, Fd **ret) {
         return fd_new(memory, reopened, ret);
 }
 
-int memory_map(const Memory *memory, uint64_t offset, uint64_t length, MemoryMap *ret) {
-        void *address = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd_get(memory->fd),
-                             (off_t) offset);
+int memory_map(const Memory *memory, uint64_t offset, uint64_t length, int flags, MemoryMap *ret) {
+        int fd = fd_get(memory->fd);
+        void *address = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED | flags, fd, (off_t) offset);
 
         if (address == MAP_FAILED) {
                 return errno_negative();
