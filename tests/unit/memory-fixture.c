@@ -6,10 +6,12 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -137,6 +139,16 @@ int memory_wipe_all(Memory *memory, uint64_t slice) {
                 result = r > 0 ? r : result;
         }
         return result;
+}
+
+bool is_on_a_disk(const char *directory) {
+        struct statfs fs;
+
+        if (statfs(directory, &fs) == 0 && fs.f_type != TMPFS_MAGIC) {
+                return true;
+        }
+        fprintf(stderr, "# %s is on no disk\n", directory);
+        return false;
 }
 
 /* Ends by SIGKILL, so that no leak checker looks at what the child has of its parent's. */

@@ -42,5 +42,8 @@ uint64_t memory_blocks(const Memory *memory);
 /* Wipes to the end, in slices; returns the last result that was not 0, or 0. */
 int memory_wipe_all(Memory *memory, uint64_t slice);
 
+/* False, with a line on standard error that says so, when the directory is on tmpfs. */
+bool is_on_a_disk(const char *directory);
+
 /* Runs a function in a child process under uid and gid 65534; returns its result, 0 .. 254. */
 int run_as_nobody(int (*function)(const void *userdata), const void *userdata);
