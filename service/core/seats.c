@@ -208,6 +208,23 @@ int seats_take(Seats *seats, uint32_t vm_id, const char *identity) {
         return 0;
 }
 
+int seats_restore(Seats *seats, uint32_t vm_id, SeatState state, uint64_t left, const char *identity) {
+        int r = seats_take(seats, vm_id, identity);
+        Seat *seat;
+
+        if (r < 0) {
+                return r;
+        }
+        seat = seat_known(seats, vm_id);
+        seat->left = left;
+        seats->n_leaves = left > seats->n_leaves ? left : seats->n_leaves;
+        if (state != SEAT_TAKEN) {
+                seat->state = state;
+                seats->n_taken--;
+        }
+        return 0;
+}
+
 void seats_leave(Seats *seats, uint32_t vm_id) {
         Seat *seat = seat_known(seats, vm_id);
 

@@ -75,6 +75,9 @@ SeatResult seats_check(const Seats *seats, uint32_t vm_id);
  * leaves everything as it was. */
 int seats_take(Seats *seats, uint32_t vm_id, const char *identity);
 
+/* Opens the next seat of a list that is read back in its order, in the state it had then (not SEAT_UNOPENED). -ENOMEM. */
+int seats_restore(Seats *seats, uint32_t vm_id, SeatState state, uint64_t left, const char *identity);
+
 /* The occupant of a taken seat is gone; the seat is vacant. */
 void seats_leave(Seats *seats, uint32_t vm_id);
 
