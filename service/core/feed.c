@@ -36,9 +36,7 @@ static uint32_t slot_vm_id(const Seats *seats, const Feed *feed, uint32_t slot) 
 }
 
 static bool slot_is_told(const Seats *seats, const Feed *feed, uint32_t slot) {
-        uint32_t vm_id = slot_vm_id(seats, feed, slot);
-
-        return seats_get(seats, vm_id)->state != SEAT_RETIRED && seats_sees(seats, feed->vm_id, vm_id);
+        return seats_get(seats, slot_vm_id(seats, feed, slot))->state != SEAT_RETIRED;
 }
 
 /* The slot that tells of an opened seat: the inverse of slot_vm_id(). */

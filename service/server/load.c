@@ -20,9 +20,6 @@
 #include "service/core/limits.h"
 #include "service/core/text.h"
 
-/* A larger file is no definition. */
-#define DEFINITION_BYTES_MAX 65536U
-
 #define SUFFIX ".domain"
 
 #define DROP_IN_NAME "ivshmem"
@@ -191,7 +188,7 @@ static ssize_t read_all(int fd, char *buffer, size_t size) {
 
 static int parse_and_resolve(void *ctx, const char *path, int fd, NameService service, Definition **ret,
                              char **ret_error) {
-        char *text = talloc_size(ctx, DEFINITION_BYTES_MAX + 1);
+        char *text = talloc_size(ctx, DEFINITION_TEXT_MAX + 1);
         Definition *definition;
         ssize_t length;
         int r;
@@ -199,7 +196,7 @@ static int parse_and_resolve(void *ctx, const char *path, int fd, NameService se
         if (!text) {
                 return -ENOMEM;
         }
-        length = read_all(fd, text, DEFINITION_BYTES_MAX + 1);
+        length = read_all(fd, text, DEFINITION_TEXT_MAX + 1);
         if (length < 0) {
                 return fail(ctx, ret_error, (int) length, "read", path);
         }

@@ -138,6 +138,36 @@ static void on_joined(const Peer *peer, void *userdata) {
         }
 }
 
+/* Seats that the definition reserves are not chosen for others. */
+static int reserve_seats(Seats *seats, const Definition *definition) {
+        int r = 0;
+
+        for (size_t i = 0; i < definition->n_reservations && r >= 0; i++) {
+                r = seats_reserve(seats, definition->reservations[i].vm_id, /* reserved= */ true);
+        }
+        return r;
+}
+
+static bool is_reserved_by(const Definition *definition, uint32_t vm_id) {
+        for (size_t i = 0; i < definition->n_reservations; i++) {
+                if (definition->reservations[i].vm_id == vm_id) {
+                        return true;
+                }
+        }
+        return false;
+}
+
+/* Seats that only the old definition reserved are free for others again. */
+static void release_seats(Seats *seats, const Definition *old, const Definition *new) {
+        for (size_t i = 0; i < old->n_reservations; i++) {
+                uint32_t vm_id = old->reservations[i].vm_id;
+
+                if (!is_reserved_by(new, vm_id)) {
+                        (void) seats_reserve(seats, vm_id, /* reserved= */ false);
+                }
+        }
+}
+
 /* ---- Signals ---- */
 
 static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
@@ -169,6 +199,14 @@ static void server_take_definition(Server *server, Definition *reloaded) {
                 return;
         }
         talloc_free(fixed);
+        if (reserve_seats(domain->seats, reloaded) < 0) {
+                release_seats(domain->seats, reloaded, domain->definition);
+                log_record(LOG_ERR, MESSAGE_RELOAD_REFUSED, NULL, 0,
+                           "Not reloaded: out of memory; all stays as it was");
+                talloc_free(reloaded);
+                return;
+        }
+        release_seats(domain->seats, domain->definition, reloaded);
         talloc_free(domain->definition);
         domain->definition = talloc_steal(server, reloaded);
         log_set_level(server->verbose ? LOG_DEBUG : domain->definition->log_level);
@@ -228,16 +266,6 @@ static int server_add_sources(Server *server) {
         if (r >= 0) {
                 /* Only where systemd asks for it (WATCHDOG_USEC). */
                 r = sd_event_set_watchdog(server->event->loop, true);
-        }
-        return r;
-}
-
-/* Seats that the definition reserves are not chosen for others. */
-static int reserve_seats(Seats *seats, const Definition *definition) {
-        int r = 0;
-
-        for (size_t i = 0; i < definition->n_reservations && r >= 0; i++) {
-                r = seats_reserve(seats, definition->reservations[i].vm_id, /* reserved= */ true);
         }
         return r;
 }
