@@ -103,45 +103,58 @@ int eventfd_identity(int fd, uint64_t *ret) {
         return keyed_number(path, "eventfd-id", ret);
 }
 
+/* Arrays grow by doubling. */
 static ClientSeat *view_seat(Client *client, uint32_t vm_id) {
+        size_t n = vm_id < 2 * client->n_seats ? 2 * client->n_seats : vm_id + 1;
         ClientSeat *seats;
 
         if (vm_id >= client->n_seats) {
-                seats = talloc_realloc(client, client->seats, ClientSeat, vm_id + 1);
+                seats = talloc_realloc(client, client->seats, ClientSeat, n);
                 if (!seats) {
                         return NULL;
                 }
-                memset(seats + client->n_seats, 0, (vm_id + 1 - client->n_seats) * sizeof(*seats));
+                memset(seats + client->n_seats, 0, (n - client->n_seats) * sizeof(*seats));
                 client->seats = seats;
-                client->n_seats = vm_id + 1;
+                client->n_seats = n;
         }
         return &client->seats[vm_id];
 }
 
+static Doorbell *view_doorbell(Client *client, ClientSeat *seat) {
+        bool is_full = (seat->n_doorbells & (seat->n_doorbells - 1)) == 0;
+        Doorbell *doorbells = seat->doorbells;
+
+        if (is_full) {
+                size_t n = seat->n_doorbells ? 2 * seat->n_doorbells : 1;
+
+                doorbells = talloc_realloc(client, doorbells, Doorbell, n);
+                if (!doorbells) {
+                        return NULL;
+                }
+                seat->doorbells = doorbells;
+        }
+        return &doorbells[seat->n_doorbells];
+}
+
 static int view_connect(Client *client, const WireEvent *event) {
         ClientSeat *seat = view_seat(client, event->vm_id);
-        Doorbell doorbell = { .identity = 0 };
-        Doorbell *doorbells;
+        Doorbell *doorbell = seat ? view_doorbell(client, seat) : NULL;
         int r;
 
-        if (!seat) {
+        if (!doorbell) {
                 return -ENOMEM;
         }
-        doorbells = talloc_realloc(client, seat->doorbells, Doorbell, seat->n_doorbells + 1);
-        if (!doorbells) {
-                return -ENOMEM;
-        }
-        seat->doorbells = doorbells;
+        *doorbell = (Doorbell){ .identity = 0 };
         if (client->mode != CLIENT_DROP) {
-                r = eventfd_identity(fd_get(client->descriptor), &doorbell.identity);
+                r = eventfd_identity(fd_get(client->descriptor), &doorbell->identity);
                 if (r < 0) {
                         return r;
                 }
         }
         if (client->mode == CLIENT_KEEP || (client->mode == CLIENT_NOTE && event->own)) {
-                doorbell.eventfd = talloc_move(client, &client->descriptor);
+                doorbell->eventfd = talloc_move(client, &client->descriptor);
         }
-        doorbells[seat->n_doorbells++] = doorbell;
+        seat->n_doorbells++;
         client->n_doorbells++;
         return 0;
 }

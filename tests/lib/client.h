@@ -51,7 +51,7 @@ struct Client {
         WireResult failure;
         uint32_t vm_id; /* once it is told */
         Fd *memory;
-        ClientSeat *seats; /* by VM ID */
+        ClientSeat *seats; /* by VM ID; those that it was not told of have no doorbells */
         size_t n_seats;
         size_t n_doorbells; /* of all VM IDs */
         size_t n_messages;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Reads /proc. Nothing here changes a process. */
+/* Reads /proc, and changes no process but this one. */
 
 #include "tests/lib/process.h"
 
@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -132,5 +133,21 @@ int process_cpu(pid_t pid, ProcessCpu *ret) {
                 .system_nsec = system * nsec_per_tick,
                 .switches = switches,
         };
+        return 0;
+}
+
+int process_raise_nofile(uint64_t *ret) {
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
+                return errno_negative();
+        }
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0) {
+                return errno_negative();
+        }
+        if (ret) {
+                *ret = limit.rlim_max;
+        }
         return 0;
 }

@@ -21,5 +21,8 @@ int process_private_bytes(pid_t pid, uint64_t *ret);
 
 int process_cpu(pid_t pid, ProcessCpu *ret);
 
+/* Raises this process's own soft limit of descriptors to the hard one; *ret (may be NULL) is what it may have then. */
+int process_raise_nofile(uint64_t *ret);
+
 /* The number behind "KEY" in a file of "KEY: NUMBER" lines, such as /proc/PID/status. -ENOENT: no such key. */
 int keyed_number(const char *path, const char *key, uint64_t *ret);

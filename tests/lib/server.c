@@ -266,6 +266,12 @@ int server_wait_end(ServerProcess *server, int *ret_status) {
         return 0;
 }
 
+bool server_has_ended(ServerProcess *server) {
+        struct pollfd poll_process = { .fd = fd_get(server->process), .events = POLLIN };
+
+        return server->ended || (poll(&poll_process, 1, 0) > 0 && reap(server) == 0);
+}
+
 int server_stop(ServerProcess *server, int *ret_status) {
         int r;
 

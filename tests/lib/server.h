@@ -54,6 +54,9 @@ int server_signal(ServerProcess *server, int signal);
 /* Waits until the process ended by itself; *ret_status as in `status`. */
 int server_wait_end(ServerProcess *server, int *ret_status);
 
+/* Whether the process has ended by now, expected or not. */
+bool server_has_ended(ServerProcess *server);
+
 /* SIGTERM, and server_wait_end(). */
 int server_stop(ServerProcess *server, int *ret_status);
 

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What is refused, by which version number, and that a limit that one meets is not met by the others. */
+
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tests/protocol/served.h"
+
+static void test_403_without_a_rule_only_root_may_join(void **state) {
+        Served *served = serve_definition(*state, "", 1, NULL);
+
+        assert_int_equal(refusal_as(served, OTHER_UID), REFUSAL_NOT_PERMITTED);
+        join(served, CLIENT_KEEP);
+        served_end(served);
+}
+
+static void test_a_rule_lets_its_user_in(void **state) {
+        Served *served = serve_definition(*state, "[Access]\nUser=54321\n", 1, NULL);
+
+        join_as(served, CLIENT_KEEP, OTHER_UID);
+        assert_int_equal(refusal_as(served, OTHER_UID + 1), REFUSAL_NOT_PERMITTED);
+        served_end(served);
+}
+
+static void test_a_rule_lets_its_group_in(void **state) {
+        Served *served = serve_definition(*state, "[Access]\nGroup=54321\n", 1, NULL);
+
+        join_as(served, CLIENT_KEEP, OTHER_UID);
+        assert_int_equal(refusal_as(served, OTHER_UID + 1), REFUSAL_NOT_PERMITTED);
+        served_end(served);
+}
+
+static void test_the_owner_may_join(void **state) {
+        Served *served = serve_definition(*state, "Owner=54321\n", 1, NULL);
+
+        join_as(served, CLIENT_KEEP, OTHER_UID);
+        assert_int_equal(refusal_as(served, OTHER_UID + 1), REFUSAL_NOT_PERMITTED);
+        served_end(served);
+}
+
+/* As the reference server does. */
+static void test_drop_in_lets_everybody_in_who_can_open_the_socket(void **state) {
+        Served *served = serve_dropin(*state, "1M", 1, NULL);
+
+        assert_int_equal(chmod(served->socket, 0666), 0);
+        join_as(served, CLIENT_KEEP, OTHER_UID);
+        served_end(served);
+}
+
+static void test_409_a_reserved_seat_is_taken_once(void **state) {
+        Served *served = serve_definition(
+                *state, "[Access]\nUser=54321\n[Peer router]\nVMID=5\nUser=54321\n", 1, NULL);
+        Client *router = join_as(served, CLIENT_KEEP, OTHER_UID);
+
+        assert_int_equal(router->vm_id, 5);
+        assert_int_equal(refusal_as(served, OTHER_UID), REFUSAL_SEAT_TAKEN);
+        /* Others go on, on other seats. */
+        assert_int_equal(join(served, CLIENT_KEEP)->vm_id, 0);
+        talloc_free(router);
+        assert_int_equal(join_as(served, CLIENT_KEEP, OTHER_UID)->vm_id, 5);
+        served_end(served);
+}
+
+static void test_429_peers_per_user(void **state) {
+        Served *served = serve_definition(*state, "[Access]\nPeersPerUser=2\nUser=54321 54322\n", 1, NULL);
+        Client *first = join_as(served, CLIENT_KEEP, OTHER_UID);
+
+        join_as(served, CLIENT_KEEP, OTHER_UID);
+        assert_int_equal(refusal_as(served, OTHER_UID), REFUSAL_TOO_MANY);
+        join_as(served, CLIENT_KEEP, OTHER_UID + 1);
+        talloc_free(first);
+        join_as(served, CLIENT_KEEP, OTHER_UID);
+        served_end(served);
+}
+
+/* One connection a second, and ten at once. */
+static void test_429_connections_per_second(void **state) {
+        Served *served = serve_definition(*state, "[Access]\nConnectRate=1\nUser=54321 54322\n", 1, NULL);
+        size_t n_refused = 0;
+
+        for (size_t i = 0; i < 40; i++) {
+                Client *client = connect_as(served, CLIENT_KEEP, OTHER_UID);
+                int r = client_read_doorbells(client, 1);
+
+                if (r == CLIENT_FAILURE) {
+                        assert_int_equal(wire_decoder_refusal(client->decoder), REFUSAL_TOO_MANY);
+                        n_refused++;
+                } else {
+                        assert_int_equal(r, CLIENT_OK);
+                }
+                talloc_free(client);
+        }
+        /* Forty connections take well below twenty seconds. */
+        assert_in_range(n_refused, 10, 30);
+        join_as(served, CLIENT_KEEP, OTHER_UID + 1);
+        join(served, CLIENT_KEEP);
+        served_end(served);
+}
+
+/* A QEMU that hot-plugs reads its refusal long after it connected, and spins for ever when it finds a closed
+ * connection by then. So the server waits for the client to close, within bounds. */
+static void test_who_was_refused_closes_first(void **state) {
+        Served *served = serve_definition(*state, "[Access]\nConnectRate=0\n", 1, NULL);
+        Client *clients[100];
+        uint32_t before;
+        size_t n_ended = 0;
+
+        /* With the first refusal come descriptors of the event loop that stay. */
+        assert_int_equal(refusal_as(served, OTHER_UID), REFUSAL_NOT_PERMITTED);
+        before = served_fds(served);
+
+        for (size_t i = 0; i < 100; i++) {
+                clients[i] = connect_as(served, CLIENT_KEEP, OTHER_UID);
+                assert_int_equal(client_step(clients[i], NULL), CLIENT_FAILURE);
+                assert_int_equal(wire_decoder_refusal(clients[i]->decoder), REFUSAL_NOT_PERMITTED);
+        }
+        assert_in_range(served_fds(served), before + 10, before + 20);
+        for (size_t i = 0; i < 100; i++) {
+                n_ended += client_has_input(clients[i]);
+        }
+        assert_in_range(n_ended, 80, 90);
+        /* The oldest ones ended, the youngest are open, and go when their clients go. */
+        assert_ended(clients[0]);
+        assert_false(client_has_input(clients[99]));
+        for (size_t i = 0; i < 100; i++) {
+                talloc_free(clients[i]);
+        }
+        wait_fds_at_most(served, before);
+        served_end(served);
+}
+
+static void test_507_more_than_max_peers(void **state) {
+        Served *served = serve_definition(*state, "MaxPeers=3\n", 1, NULL);
+        Client *clients[3];
+
+        for (size_t i = 0; i < 3; i++) {
+                clients[i] = join(served, CLIENT_KEEP);
+        }
+        assert_int_equal(refusal_of(served), REFUSAL_NO_FREE_SEAT);
+        assert_views_exact(clients, 3, 1, /* star= */ false);
+        talloc_free(clients[1]);
+        assert_int_equal(join(served, CLIENT_KEEP)->vm_id, 1);
+        served_end(served);
+}
+
+/* One more client; all read what they are told. Returns false when it is refused. */
+static bool crowd_add(Served *served, Client **clients, size_t n) {
+        int r;
+
+        clients[n] = connect_only(served, CLIENT_NOTE);
+        r = client_read_doorbells(clients[n], (n + 1) * served->vectors);
+        if (r == CLIENT_FAILURE) {
+                assert_int_equal(wire_decoder_refusal(clients[n]->decoder), REFUSAL_NO_FREE_SEAT);
+                TALLOC_FREE(clients[n]);
+                return false;
+        }
+        assert_int_equal(r, CLIENT_OK);
+        for (size_t i = 0; i < n; i++) {
+                assert_int_equal(client_read_doorbells(clients[i], (n + 1) * served->vectors), CLIENT_OK);
+        }
+        return true;
+}
+
+/* The drop-in form has no MaxPeers=: descriptors are the limit. Each peer takes a socket and its doorbells. */
+static void test_507_when_descriptors_run_out(void **state) {
+        const ServerOptions options = { .nofile = 100 };
+        Served *served = serve_dropin(*state, "1M", 4, &options);
+        Client *clients[100];
+        size_t n = 0;
+
+        while (crowd_add(served, clients, n)) {
+                n++;
+        }
+        assert_in_range(n, 10, 20);
+        assert_views_exact(clients, n, 4, /* star= */ false);
+        assert_int_equal(refusal_of(served), REFUSAL_NO_FREE_SEAT);
+
+        /* Seats that are open already cost no more than the sockets, and finding out who it is a few more. */
+        for (size_t i = 1; i < 6; i++) {
+                talloc_free(clients[i]);
+        }
+        for (size_t i = 1; i < 3; i++) {
+                clients[i] = join(served, CLIENT_NOTE);
+                assert_int_equal(clients[i]->vm_id, i);
+        }
+        served_end(served);
+}
+
+/* As many descriptors may be in flight as one may be open: peers that do not read use them up (unix(7), ETOOMANYREFS). */
+static void test_descriptors_in_flight_are_not_used_up_by_stuck_peers(void **state) {
+        const ServerOptions options = { .nofile = 256 };
+        Served *served = serve_dropin(*state, "1M", 4, &options);
+        Client *clients[24];
+
+        for (size_t i = 0; i < 20; i++) {
+                clients[i] = connect_only(served, CLIENT_NOTE);
+        }
+        for (size_t i = 20; i < 24; i++) {
+                clients[i] = join(served, CLIENT_NOTE);
+        }
+        assert_views_exact(clients, 24, 4, /* star= */ false);
+        served_end(served);
+}
+
+/* A seventh of what they would have unread if they could. */
+static void test_a_full_domain_of_stuck_peers(void **state) {
+        const ServerOptions options = { .nofile = 850 };
+        Served *served = serve_definition(*state, "MaxPeers=60\n", 2, &options);
+        Client *clients[60];
+
+        for (size_t i = 0; i < 59; i++) {
+                clients[i] = connect_only(served, CLIENT_NOTE);
+        }
+        clients[59] = join(served, CLIENT_NOTE);
+        assert_views_exact(clients, 60, 2, /* star= */ false);
+        served_end(served);
+}
+
+static void test_many_users(void **state) {
+        Served *served = serve_dropin(*state, "1M", 1, NULL);
+        Client *clients[64];
+
+        assert_int_equal(chmod(served->socket, 0666), 0);
+        for (size_t i = 0; i < 64; i++) {
+                clients[i] = join_as(served, CLIENT_KEEP, OTHER_UID + (uint32_t) i);
+        }
+        assert_views_exact(clients, 64, 1, /* star= */ false);
+
+        /* Each finds its own seat when it comes back, whatever the order. */
+        for (size_t i = 1; i < 64; i++) {
+                talloc_free(clients[i]);
+        }
+        for (size_t i = 63; i >= 1; i--) {
+                clients[i] = join_as(served, CLIENT_KEEP, OTHER_UID + (uint32_t) i);
+                assert_int_equal(clients[i]->vm_id, i);
+        }
+        served_end(served);
+}
+
+int main(void) {
+        static const struct CMUnitTest tests[] = {
+                TEST(test_403_without_a_rule_only_root_may_join),
+                TEST(test_a_rule_lets_its_user_in),
+                TEST(test_a_rule_lets_its_group_in),
+                TEST(test_the_owner_may_join),
+                TEST(test_drop_in_lets_everybody_in_who_can_open_the_socket),
+                TEST(test_409_a_reserved_seat_is_taken_once),
+                TEST(test_429_peers_per_user),
+                TEST(test_429_connections_per_second),
+                TEST(test_who_was_refused_closes_first),
+                TEST(test_507_more_than_max_peers),
+                TEST(test_507_when_descriptors_run_out),
+                TEST(test_descriptors_in_flight_are_not_used_up_by_stuck_peers),
+                TEST(test_a_full_domain_of_stuck_peers),
+                TEST(test_many_users),
+        };
+
+        return protocol_tests_run("limits", tests);
+}
