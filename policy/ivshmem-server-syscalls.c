@@ -139,21 +139,6 @@ const SyscallRule ivshmem_server_syscalls[] = {
                 .caller = "libc, libsystemd",
         },
         {
-                .name = "getegid",
-                .reason = "sd_notify() compares real and effective IDs",
-                .caller = "libsystemd",
-        },
-        {
-                .name = "geteuid",
-                .reason = "sd_notify() compares real and effective IDs",
-                .caller = "libsystemd",
-        },
-        {
-                .name = "getgid",
-                .reason = "sd_notify() compares real and effective IDs",
-                .caller = "libsystemd",
-        },
-        {
                 .name = "getpid",
                 .reason = "libsystemd asks whether it was forked; abort()",
                 .caller = "libsystemd, libc",
@@ -167,17 +152,12 @@ const SyscallRule ivshmem_server_syscalls[] = {
                 .name = "getsockopt",
                 WHERE(socket_level),
                 .reason = "who a peer is (SO_PEERCRED, SO_PEERGROUPS, SO_PEERSEC, SO_PEERPIDFD), SO_ERROR",
-                .caller = "admission, sd_notify()",
+                .caller = "admission",
         },
         {
                 .name = "gettid",
                 .reason = "each turn of the event loop asks; abort()",
                 .caller = "sd-event, libc",
-        },
-        {
-                .name = "getuid",
-                .reason = "sd_notify() compares real and effective IDs",
-                .caller = "libsystemd",
         },
         {
                 .name = "ioctl",
@@ -289,8 +269,8 @@ const SyscallRule ivshmem_server_syscalls[] = {
         },
         {
                 .name = "sendmsg",
-                .reason = "messages to peers, the service manager and the journal",
-                .caller = "feeding, sd_notify(), sd_journal_sendv()",
+                .reason = "messages to the service manager and the journal",
+                .caller = "notify, sd_journal_sendv()",
         },
         {
                 .name = "sendto",
@@ -302,7 +282,7 @@ const SyscallRule ivshmem_server_syscalls[] = {
                 .name = "setsockopt",
                 WHERE(buffer_size),
                 .reason = "send buffers of peers and of libsystemd's own sockets",
-                .caller = "accept, sd_notify(), sd_journal_sendv()",
+                .caller = "feeding, sd_journal_sendv()",
         },
         {
                 .name = "signalfd4",
@@ -314,7 +294,7 @@ const SyscallRule ivshmem_server_syscalls[] = {
                 WHERE(unix_datagram),
                 .reason =
                         "the service manager's and the journal's sockets; without connect() it reaches no other kind",
-                .caller = "sd_notify(), sd_journal_sendv()",
+                .caller = "sd_journal_sendv()",
         },
         {
                 .name = "statfs",

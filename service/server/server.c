@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <systemd/sd-daemon.h>
 #include <talloc.h>
 
 #include "service/base/event.h"
@@ -18,6 +17,7 @@
 #include "service/server/doorbells.h"
 #include "service/server/memory.h"
 #include "service/server/messages.h"
+#include "service/server/notify.h"
 #include "service/server/peers.h"
 #include "service/server/record.h"
 
@@ -40,6 +40,7 @@ struct Server {
         Event *event;
         Peers *peers;
         Arrivals *arrivals;
+        Notify *notify;
         EventSource *status;
         EventSource *wiping;
         uint64_t wiped;
@@ -48,7 +49,7 @@ struct Server {
 static void server_stop(Server *server, const char *why) {
         log_record(LOG_NOTICE, MESSAGE_STOPPED, NULL, 0, "Stopping: %s", why);
         server->domain.stopping = true;
-        (void) sd_notify(/* unset_environment= */ 0, "STOPPING=1");
+        notify_send(server->notify, "STOPPING=1");
         if (server->socket_file) {
                 /* Nobody finds the socket any more, and who found it before is told. */
                 ownfile_remove(server->socket_file);
@@ -68,9 +69,8 @@ static void server_changed(Server *server) {
 static int on_status(sd_event_source *source, uint64_t usec, void *userdata) {
         Server *server = talloc_get_type_abort(userdata, Server);
 
-        (void) sd_notifyf(/* unset_environment= */ 0, "STATUS=%" PRIu32 " of %" PRIu32 " peers, %s",
-                          peers_count(server->peers), seats_max(server->domain.seats),
-                          memory_describe(server->domain.memory));
+        notify_status(server->notify, "%" PRIu32 " of %" PRIu32 " peers, %s", peers_count(server->peers),
+                      seats_max(server->domain.seats), memory_describe(server->domain.memory));
         return 0;
 }
 
@@ -235,9 +235,9 @@ static void server_reload(Server *server) {
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
         Server *server = talloc_get_type_abort(userdata, Server);
 
-        (void) sd_notify(/* unset_environment= */ 0, "RELOADING=1");
+        notify_send(server->notify, "RELOADING=1");
         server_reload(server);
-        (void) sd_notify(/* unset_environment= */ 0, "READY=1");
+        notify_send(server->notify, "READY=1");
         return 0;
 }
 
@@ -264,8 +264,7 @@ static int server_add_sources(Server *server) {
                                        &server->wiping);
         }
         if (r >= 0) {
-                /* Only where systemd asks for it (WATCHDOG_USEC). */
-                r = sd_event_set_watchdog(server->event->loop, true);
+                r = notify_attach(server->notify, server->event);
         }
         return r;
 }
@@ -293,6 +292,7 @@ static int server_init(Server *server, const ServerParts *parts) {
 
         server->source = parts->source;
         server->socket_file = parts->socket_file;
+        server->notify = parts->notify;
         server->drop_in = parts->drop_in;
         server->verbose = parts->verbose;
         if (r >= 0) {
@@ -334,7 +334,7 @@ size_t server_list_fds(const Server *server, int ret[static SERVER_FDS_MAX]) {
 int server_run(Server *server) {
         log_record(LOG_NOTICE, MESSAGE_STARTED, NULL, 0, "Serving %s, %" PRIu32 " vectors",
                    memory_describe(server->domain.memory), seats_vectors(server->domain.seats));
-        (void) sd_notify(/* unset_environment= */ 0, "READY=1");
+        notify_send(server->notify, "READY=1");
         server_changed(server);
         return sd_event_loop(server->event->loop);
 }

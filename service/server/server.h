@@ -12,6 +12,7 @@
 #include "service/server/load.h"
 #include "service/server/ownfile.h"
 
+typedef struct Notify Notify;
 typedef struct Server Server;
 typedef struct ServerParts ServerParts;
 
@@ -27,6 +28,7 @@ struct ServerParts {
         Memory *memory;
         Fd *listener;
         OwnFile *socket_file; /* of the listener; NULL: it was inherited, and goes on after us */
+        Notify *notify;       /* NULL: no service manager */
         uint64_t nofile;      /* RLIMIT_NOFILE */
 };
 

@@ -25,6 +25,7 @@
 #include "service/server/listener.h"
 #include "service/server/load.h"
 #include "service/server/memory.h"
+#include "service/server/notify.h"
 #include "service/server/options.h"
 #include "service/server/refused.h"
 #include "service/server/server.h"
@@ -132,10 +133,21 @@ static int listen_for_peers(Start *start) {
                     : -ENOMEM;
 }
 
+static int meet_manager(Start *start) {
+        int r = notify_new(start, &start->parts.notify);
+
+        if (r < 0) {
+                start->error = talloc_asprintf(start, "Cannot use the socket of $NOTIFY_SOCKET: %s",
+                                               strerror(-r));
+        }
+        return r;
+}
+
 static void on_progress(uint64_t done, uint64_t total, void *userdata) {
-        (void) sd_notifyf(/* unset_environment= */ 0,
-                          "STATUS=Preparing memory: %" PRIu64 "%%\nEXTEND_TIMEOUT_USEC=30000000",
-                          total ? done * 100 / total : 100);
+        Notify *notify = userdata;
+
+        notify_send(notify, "EXTEND_TIMEOUT_USEC=30000000");
+        notify_status(notify, "Preparing memory: %" PRIu64 "%%", total ? done * 100 / total : 100);
 }
 
 static int make_memory(Start *start) {
@@ -144,6 +156,7 @@ static int make_memory(Start *start) {
                 .definition = start->parts.definition,
                 .unlinked = start->parts.drop_in && start->options.shm_directory,
                 .progress = on_progress,
+                .userdata = start->parts.notify,
         };
 
         return memory_new(start, &request, &start->parts.memory, &start->error);
@@ -181,7 +194,7 @@ static int make_server(Start *start) {
 /* ---- Isolation ---- */
 
 typedef struct Descriptors {
-        int fds[MEMORY_FDS_MAX + SERVER_FDS_MAX + 4];
+        int fds[MEMORY_FDS_MAX + SERVER_FDS_MAX + 5];
         size_t n;
 } Descriptors;
 
@@ -241,6 +254,7 @@ static int isolate(Start *start) {
         keep.n += server_list_fds(start->server, keep.fds + keep.n);
         keep.n += memory_list_fds(start->parts.memory, keep.fds + keep.n);
         descriptors_add(&keep, start->ready);
+        descriptors_add(&keep, notify_fd(start->parts.notify));
         isolation.keep_fds = keep.fds;
         isolation.n_keep_fds = keep.n;
         isolation.remove_fds = directories.fds;
@@ -269,9 +283,9 @@ static int serve(Start *start) {
 
 static int run(Start *start) {
         static int (*const steps[])(Start *) = {
-                close_inherited,  raise_descriptors, load,        check_descriptors,
-                go_to_background, listen_for_peers,  make_memory, write_pid,
-                make_server,      isolate,           serve,
+                close_inherited,   meet_manager,     raise_descriptors, load,
+                check_descriptors, go_to_background, listen_for_peers,  make_memory,
+                write_pid,         make_server,      isolate,           serve,
         };
         int r = 0;
 

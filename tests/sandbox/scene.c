@@ -133,6 +133,23 @@ static void notify_socket_set(const Scene *scene) {
         setenv("NOTIFY_SOCKET", path, 1);
 }
 
+ssize_t scene_tell_manager(void) {
+        const char *where = getenv("NOTIFY_SOCKET");
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        struct iovec iov = { .iov_base = (char *) "READY=1", .iov_len = 7 };
+        struct msghdr header = { .msg_name = &address, .msg_iov = &iov, .msg_iovlen = 1 };
+        size_t length = strlen(where);
+
+        memcpy(address.sun_path, where, length + 1);
+        if (where[0] == '@') {
+                address.sun_path[0] = '\0';
+        } else {
+                length++;
+        }
+        header.msg_namelen = (socklen_t) (offsetof(struct sockaddr_un, sun_path) + length);
+        return sendmsg(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), &header, MSG_NOSIGNAL);
+}
+
 void scene_enter(Scene *scene, const Run *run) {
         const int keep[] = { scene->notify_fd, scene->memory_fd, scene->listening_fd,
                              scene->client_fd, scene->other_fd,  scene->allowed_fd };

@@ -207,9 +207,9 @@ static void check_form(void *ctx, Form form) {
         Running *running = run(ctx, form, "enforce", 0);
         const bool named = form == FORM_DROP_IN;
         const Kind kinds[] = {
-                /* Three seats with two vectors; a socket that listens, its copy to fall back on, three clients. */
+                /* Three seats with two vectors; a socket that listens, its copy to fall back on, three clients, the manager. */
                 { "anon_inode:[eventfd]", 6, 6 },
-                { "socket:", 5, 5 },
+                { "socket:", 6, 6 },
                 { "anon_inode:[eventpoll]", 1, 1 },
                 { "anon_inode:[signalfd]", 1, 3 },
                 { "anon_inode:[timerfd]", 1, 4 },
