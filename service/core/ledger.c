@@ -4,14 +4,17 @@
 #include "service/core/ledger.h"
 
 #include <assert.h>
-#include <stdio.h>
-#include <string.h>
 
 #include "service/core/ledger-layout.h"
 
-/* Everything written before is there when this is. The reader is a later process, so that only the compiler's order
- * matters. */
-#define commit(place, value) __atomic_store_n((place), (value), __ATOMIC_RELEASE)
+/* Everything written before is there when this is, and nothing written later is there without it. The reader is a later
+ * process, so that only the compiler's order matters. */
+#define commit(place, value)                                          \
+        do {                                                          \
+                __atomic_signal_fence(__ATOMIC_SEQ_CST);              \
+                __atomic_store_n((place), (value), __ATOMIC_RELAXED); \
+                __atomic_signal_fence(__ATOMIC_SEQ_CST);              \
+        } while (0)
 
 size_t ledger_size(uint32_t max_peers) {
         return sizeof(Ledger) + max_peers * sizeof(LedgerSeat);
@@ -24,8 +27,15 @@ void ledger_format(Ledger *ledger, const LedgerShape *shape) {
         commit(&ledger->magic, LEDGER_MAGIC);
 }
 
+/* Writes only what is_text() in ledger-load.c takes: a name that somebody contrived must not cost all peers their
+ * connections when it is read back. */
 static void copy_text(char *place, size_t size, const char *text) {
-        snprintf(place, size, "%s", text ?: "");
+        size_t n = 0;
+
+        for (; text && text[n] && n < size - 1; n++) {
+                place[n] = (unsigned char) text[n] < ' ' || text[n] == 0x7f ? '?' : text[n];
+        }
+        place[n] = '\0';
 }
 
 void ledger_take(Ledger *ledger, const Seats *seats, const LedgerConnection *connection) {
