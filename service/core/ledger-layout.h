@@ -43,7 +43,8 @@ struct Ledger {
         uint32_t version;
         uint32_t seat_size;
         LedgerShape shape;
-        uint8_t reserved[24]; /* zero */
+        uint32_t n_used;      /* seats from here on were never taken, and need not be looked at */
+        uint8_t reserved[20]; /* zero */
         LedgerBatch batch;
         LedgerSeat seats[]; /* shape.max_peers */
 };

@@ -45,6 +45,13 @@ static int check_head(const Loader *loader, size_t size) {
             shape->huge_pages >= _HUGE_PAGES_MAX) {
                 return doubt(loader, "the shape of the domain cannot be");
         }
+        if (loader->ledger->batch.n > LEDGER_BATCH_MAX) {
+                return doubt(loader, "a batch cannot have %u messages", loader->ledger->batch.n);
+        }
+        if (loader->ledger->n_used > shape->max_peers) {
+                return doubt(loader, "of %u seats %u cannot have been used", shape->max_peers,
+                             loader->ledger->n_used);
+        }
         return 0;
 }
 
@@ -93,9 +100,9 @@ static int check_seat(const Loader *loader, uint32_t vm_id) {
 
 /* Puts the opened seats into the order of their opening; each place must be had by exactly one. */
 static int find_order(Loader *loader) {
-        uint32_t max = loader->ledger->shape.max_peers, n = 0;
+        uint32_t n_used = loader->ledger->n_used, n = 0;
 
-        for (uint32_t id = 0; id < max; id++) {
+        for (uint32_t id = 0; id < n_used; id++) {
                 n += record_state(&loader->ledger->seats[id]) != SEAT_UNOPENED;
         }
         loader->order = talloc_array(loader->image, uint32_t, n);
@@ -103,7 +110,7 @@ static int find_order(Loader *loader) {
                 return -ENOMEM;
         }
         memset(loader->order, 0xff, n * sizeof(*loader->order));
-        for (uint32_t id = 0; id < max; id++) {
+        for (uint32_t id = 0; id < n_used; id++) {
                 const LedgerSeat *record = &loader->ledger->seats[id];
 
                 if (record_state(record) == SEAT_UNOPENED) {
@@ -197,7 +204,7 @@ static int finish_batch(const Loader *loader, size_t sent) {
         if (sent == 0) {
                 return 0;
         }
-        if (sent > batch->n || batch->n > LEDGER_BATCH_MAX) {
+        if (sent > batch->n) {
                 return doubt(loader, "more messages of a batch were sent than it had");
         }
         for (size_t i = 0; i < image->n_connections; i++) {
@@ -222,7 +229,7 @@ static int finish_batch(const Loader *loader, size_t sent) {
 static int load(Loader *loader, size_t size, size_t sent) {
         int r = check_head(loader, size);
 
-        for (uint32_t id = 0; r >= 0 && id < loader->ledger->shape.max_peers; id++) {
+        for (uint32_t id = 0; r >= 0 && id < loader->ledger->n_used; id++) {
                 r = check_seat(loader, id);
         }
         if (r >= 0) {

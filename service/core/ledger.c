@@ -56,6 +56,9 @@ void ledger_take(Ledger *ledger, const Seats *seats, const LedgerConnection *con
         record->uid = connection->credentials.uid;
         record->gid = connection->credentials.gid;
         record->pid = connection->credentials.pid;
+        if (connection->feed.vm_id >= ledger->n_used) {
+                commit(&ledger->n_used, connection->feed.vm_id + 1);
+        }
         commit(&record->word, SEAT_TAKEN | (slot ? LEDGER_SLOT : 0));
 }
 
