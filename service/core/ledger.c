@@ -89,3 +89,12 @@ void ledger_batch_end(Ledger *ledger, const Feed *feed) {
         commit(&ledger->seats[feed->vm_id].cursor, feed->cursor);
         commit(&ledger->batch.n, 0);
 }
+
+void ledger_settle(Ledger *ledger, const LedgerImage *image) {
+        for (size_t i = 0; i < image->n_connections; i++) {
+                const Feed *feed = &image->connections[i].feed;
+
+                commit(&ledger->seats[feed->vm_id].cursor, feed->cursor);
+        }
+        commit(&ledger->batch.n, 0);
+}

@@ -85,3 +85,7 @@ size_t ledger_unfinished(const void *bytes, size_t size);
  * chunk of `ctx`) saying what cannot be true, -ENOMEM. The image is a chunk of `ctx`.
  */
 int ledger_load(void *ctx, const void *bytes, size_t size, size_t sent, LedgerImage **ret, char **ret_error);
+
+/* Writes down what went of the unfinished batch. The first thing that a successor does with the ledger that it has
+ * read, and only if it keeps that: the next batch, or the leave of that peer, would make nonsense of what is there. */
+void ledger_settle(Ledger *ledger, const LedgerImage *image);

@@ -163,7 +163,7 @@ static void take_over(Stage *stage) {
         assert_int_equal(ledger_load(stage->seats, stage->ledger, stage->size, sent, &image, &error), 0);
         assert_int_equal(image->n_connections, 1);
         stage->noted = image->connections[0].feed;
-        ledger_batch_end(stage->ledger, &stage->noted);
+        ledger_settle(stage->ledger, image);
         talloc_free(image);
 }
 
