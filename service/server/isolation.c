@@ -210,6 +210,19 @@ static int bounding_set_drop(void) {
         return 0;
 }
 
+/* capset() needs no privilege to give something up; but service managers forbid it to those who have nothing. */
+static int sets_clear(void) {
+        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+        struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
+        static const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3];
+
+        if (syscall(SYS_capget, &header, sets) < 0) {
+                return errno_negative();
+        }
+        return memcmp(sets, none, sizeof(none)) == 0 ? 0
+                                                     : errno_or((int) syscall(SYS_capset, &header, none));
+}
+
 /*
  * Capabilities.
  *
@@ -218,8 +231,6 @@ static int bounding_set_drop(void) {
  * not let through where the owner would not be.
  */
 static int stage_capabilities(void *ctx, const Isolation *isolation) {
-        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-        struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { { .effective = 0 } };
         int r = bounding_set_drop();
 
         if (r < 0) {
@@ -228,7 +239,7 @@ static int stage_capabilities(void *ctx, const Isolation *isolation) {
         if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0) {
                 return errno_negative();
         }
-        return errno_or((int) syscall(SYS_capset, &header, none));
+        return sets_clear();
 }
 
 /*
