@@ -5,7 +5,7 @@ from .guest import AgentError, Guest
 from .host import huge_pages, hugetlbfs
 from .peer import Peer, Refused
 from .process import Timeout, eventfd_id, until
-from .qemu import DEVICE_ID, QmpError, doorbell_device, plain_device
+from .qemu import DEVICE_ID, Qemu, QmpError, doorbell_device, plain_device
 from .server import Server, ServerFailed, definition
 from .suite import Workshop, run
 from .tap import Skip, Tap
@@ -15,6 +15,7 @@ __all__ = [
     "DEVICE_ID",
     "Guest",
     "Peer",
+    "Qemu",
     "QmpError",
     "Refused",
     "Server",

@@ -148,18 +148,22 @@ NO_GUEST = ["-machine", "pc,accel=tcg", "-m", "32M"]
 
 
 class Qemu:
-    """One QEMU process. Started stopped ("-S") unless the caller's arguments boot something."""
+    """One QEMU process. Started stopped ("-S") unless the caller's arguments boot something.
 
-    def __init__(self, program, folder, log, name, arguments, *, user=None, channels=()):
+    enter: what its command line begins with, so that it runs elsewhere (in a container, as another user). Such a QEMU has
+    no gdb stub, and needs no folder.
+    """
+
+    def __init__(self, program, folder, log, name, arguments, *, user=None, channels=(), enter=()):
         self.name = name
-        self._gdb_path = folder / f"{name}.gdb"
-        self._gdb_path.unlink(missing_ok=True)
         self._gdb = None
         control = LineSocket()
         self._lines = [control, *channels]
-        command = [program, "-nodefaults", "-display", "none", "-name", name]
+        command = [*enter, program, "-nodefaults", "-display", "none", "-name", name]
         command += ["-chardev", f"socket,id=qmp,fd={control.remote.fileno()}", "-mon", "chardev=qmp,mode=control"]
-        if not user:
+        if not user and not enter:
+            self._gdb_path = folder / f"{name}.gdb"
+            self._gdb_path.unlink(missing_ok=True)
             command += ["-chardev", f"socket,id=gdb,path={self._gdb_path},server=on,wait=off", "-gdb", "chardev:gdb"]
         self.process = Process(
             [*command, *arguments], log, fds=[lines.remote.fileno() for lines in self._lines], user=user
