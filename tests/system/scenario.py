@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""One file of scenarios: a machine that is booted once for all of them, TAP, and logs of what failed."""
+
+import argparse
+import contextlib
+import pathlib
+import re
+import shutil
+import signal
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+from harness import Peer, Qemu, Tap, doorbell_device  # noqa: E402  (it lives with the tests that it was made for)
+from machine import Machine  # noqa: E402
+
+# QEMU without a guest; nobody looks at what its virtual CPU does.
+_NO_GUEST = ["-machine", "pc,accel=tcg", "-m", "32M", "-S"]
+
+
+def _terminated(number, _frame):
+    raise SystemExit(128 + number)  # so that everything is cleaned up when meson's timeout ends us
+
+
+def socket_of(domain):
+    return f"/run/ivshmem/{domain}.sock"
+
+
+def service_of(domain):
+    return f"ivshmem@{domain}.service"
+
+
+class Stage(Machine):
+    """A machine with clients."""
+
+    def __init__(self, build, logs, tap):
+        super().__init__(build, logs)
+        self._tap = tap
+
+    @contextlib.contextmanager
+    def case(self, name):
+        """A scenario. The journal of one that fails stays in the logs."""
+        failures = self._tap.failures
+        with self._tap.case(name):
+            yield
+        if self._tap.failures > failures:
+            self.save_journal(re.sub(r"\W+", "-", name)[:60])
+
+    def peer(self, domain, vectors=1):
+        """A client of ours. The server sees root, and no process of the machine's."""
+        peer = Peer(self.path(socket_of(domain)), vectors)
+        self.callback(peer.close)
+        return peer
+
+    def start_qemu(self, name, domain, user=None):
+        """A QEMU in the machine that connects to a domain; it may be refused."""
+        log = self.logs / f"{name}.log"
+        arguments = [*_NO_GUEST, *doorbell_device(socket_of(domain), 1)]
+        program = shutil.which("qemu-system-x86_64")
+        qemu = Qemu(program, None, log, name, arguments, enter=self.enter(user))
+        self.callback(qemu.kill)
+        return qemu
+
+    def qemu(self, name, domain, user=None):
+        """A QEMU that is attached to a domain."""
+        return self.start_qemu(name, domain, user).negotiate()
+
+
+def run(body, prepare=None):
+    """Runs a file of scenarios: body(machine). prepare(machine) sees it installed and not yet booted."""
+    parser = argparse.ArgumentParser(description="What the units do, on a machine of its own that runs systemd.")
+    parser.add_argument("--build", required=True, type=pathlib.Path, help="the build folder to install from")
+    build = parser.parse_args().build.resolve()
+    logs = build / "system-logs" / pathlib.Path(sys.argv[0]).stem
+    shutil.rmtree(logs, ignore_errors=True)
+    logs.mkdir(parents=True)
+    signal.signal(signal.SIGTERM, _terminated)
+    tap, error = Tap(), None
+    try:
+        with Stage(build, logs, tap) as machine:
+            if prepare:
+                prepare(machine)
+            tap.comment(f"booted in {machine.boot():.1f} s")
+            body(machine)
+    except Exception as raised:  # reported as a failure, with the traceback, by finish()
+        error = raised
+    tap.finish(error)
+    if tap.failures:
+        tap.comment(f"journals and logs: {logs}")
+        sys.exit(1)

@@ -1,0 +1,45 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The ways in which a domain starts, goes on and ends under systemd."""
+
+import re
+
+from scenario import run, service_of, socket_of
+
+from harness import definition, until
+
+SMALL = definition({"Size": "1M"})
+
+
+def prepare(machine):
+    """An administrator enables two domains, and the machine is booted afterwards."""
+    folder = machine.root / "etc/ivshmem"
+    folder.mkdir(exist_ok=True)
+    for name, unit in (("atboot", "service"), ("later", "socket")):
+        (folder / f"{name}.domain").write_text(SMALL)
+        machine.enable_at_boot(f"ivshmem@{name}.{unit}")
+
+
+def body(machine):
+    with machine.case("a domain whose service is enabled runs after boot"):
+        assert machine.is_active(service_of("atboot"))
+        machine.peer("atboot")
+
+    with machine.case("a domain whose socket is enabled starts with the first connection after boot"):
+        assert machine.is_active("ivshmem@later.socket")
+        assert not machine.is_active(service_of("later"))
+        machine.peer("later")
+        assert machine.is_active(service_of("later"))
+
+    with machine.case("systemctl start of the service brings the socket up, and a QEMU attaches"):
+        machine.define("ring", SMALL)
+        machine.systemctl("start", service_of("ring"))
+        assert machine.is_active("ivshmem@ring.socket")
+        qemu = machine.qemu("ring", "ring")
+
+    with machine.case("the status line counts peers, and names memory and pages"):
+        status = r'Status: "1 of \d+ peers, 1M in 4K pages"'
+        until(lambda: re.search(status, machine.systemctl("status", "ivshmem@ring").stdout), "the status tells")
+
+
+run(body, prepare)
