@@ -38,3 +38,9 @@ bool driver_peek(Driver *driver, const Feed *feed, const ModelView *view, size_t
 
 /* The rest of what a feed is told, cut into batches of which only a part is sent each time. */
 bool driver_check_rest(Driver *driver, Feed feed, const ModelView *view, size_t at);
+
+/* What the keeper says, when there is one. */
+bool driver_keep_take(Driver *driver, const DriverPeer *peer);
+bool driver_keep_leave(Driver *driver, uint32_t vm_id);
+bool driver_keep_sent(Driver *driver, const DriverPeer *peer, const FeedMessage *messages, size_t n,
+                      size_t sent);

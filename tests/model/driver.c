@@ -96,7 +96,7 @@ static bool take_seat(Driver *driver, uint32_t vm_id, int identity) {
         driver->peers[driver->n_peers++] = peer;
         EXPECT(driver, peer->feed.vm_id == vm_id, "the feed of VM ID %u is one of %u", vm_id,
                peer->feed.vm_id);
-        return true;
+        return driver_keep_take(driver, peer);
 }
 
 bool driver_join(Driver *driver, int identity) {
@@ -128,11 +128,12 @@ static void remove_peer(Driver *driver, uint32_t n) {
 
 bool driver_leave(Driver *driver, uint32_t n) {
         DriverPeer *peer = driver->peers[n];
+        uint32_t vm_id = peer->feed.vm_id;
 
-        seats_leave(driver->seats, peer->feed.vm_id);
+        seats_leave(driver->seats, vm_id);
         model_leave(driver->model, peer->model);
         remove_peer(driver, n);
-        return true;
+        return driver_keep_leave(driver, vm_id);
 }
 
 bool driver_reserve(Driver *driver, uint32_t vm_id, bool reserved) {
@@ -164,11 +165,11 @@ bool driver_retire(Driver *driver, uint32_t vm_id) {
                 if (driver->peers[i]->model->vm_id == vm_id) {
                         model_retire(driver->model, vm_id, driver->peers[i]->model);
                         remove_peer(driver, i);
-                        return true;
+                        return driver_keep_leave(driver, vm_id);
                 }
         }
         model_retire(driver->model, vm_id, NULL);
-        return true;
+        return driver_keep_leave(driver, vm_id);
 }
 
 static WireEventKind event_of(FeedMessageKind kind) {
@@ -230,10 +231,14 @@ static bool deliver(Driver *driver, DriverPeer *peer, const ModelView *view, uin
                 }
                 model_told(peer->model, &message);
         }
-        if (sent > 0) {
-                peer->feed.cursor = messages[sent - 1].next;
-        }
         *ret_n = sent;
+        if (sent == 0) {
+                return true;
+        }
+        if (!driver_keep_sent(driver, peer, messages, n, sent)) {
+                return false;
+        }
+        peer->feed.cursor = messages[sent - 1].next;
         return true;
 }
 

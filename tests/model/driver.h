@@ -11,6 +11,7 @@
 #include "service/core/feed.h"
 #include "service/core/seats.h"
 #include "service/core/wire.h"
+#include "tests/model/keeper.h"
 #include "tests/model/model.h"
 
 typedef struct Driver Driver;
@@ -56,7 +57,8 @@ struct Driver {
         Model *model;
         DriverPeer **peers;
         uint32_t n_peers;
-        uint32_t salt; /* varies what is sampled, from check to check */
+        Keeper *keeper; /* of a ledger beside the engine; set by who wants one, before the first peer */
+        uint32_t salt;  /* varies what is sampled, from check to check */
         uint64_t corners[_CORNER_MAX];
         char *failure;
 };
@@ -74,6 +76,10 @@ bool driver_join(Driver *driver, int identity);
 bool driver_join_at(Driver *driver, uint32_t vm_id, int identity);
 
 bool driver_leave(Driver *driver, uint32_t peer);
+
+/* The engine is forgotten, and made again of the keeper's ledger. The peers notice nothing. */
+bool driver_restart(Driver *driver);
+
 bool driver_reserve(Driver *driver, uint32_t vm_id, bool reserved);
 
 /* Evicts whoever sits at an opened seat, and retires it. */
