@@ -67,6 +67,8 @@ static const SyscallCase unix_datagram[] = {
         { { INT_IS(0, AF_UNIX), BITS_ARE(1, ~(SOCK_CLOEXEC | SOCK_NONBLOCK), SOCK_DGRAM) } },
 };
 
+static const SyscallCase unix_only[] = { { { INT_IS(0, AF_UNIX) } } };
+
 const SyscallRule ivshmem_server_syscalls[] = {
         {
                 .name = "accept4",
@@ -285,6 +287,11 @@ const SyscallRule ivshmem_server_syscalls[] = {
                 .caller = "feeding, sd_journal_sendv()",
         },
         {
+                .name = "shutdown",
+                .reason = "a peer that leaves: systemd's fd store may hold its connection too",
+                .caller = "peers",
+        },
+        {
                 .name = "signalfd4",
                 .reason = "at the end the signals are let go of one by one",
                 .caller = "sd-event",
@@ -295,6 +302,12 @@ const SyscallRule ivshmem_server_syscalls[] = {
                 .reason =
                         "the service manager's and the journal's sockets; without connect() it reaches no other kind",
                 .caller = "sd_journal_sendv()",
+        },
+        {
+                .name = "socketpair",
+                WHERE(unix_only),
+                .reason = "the bag with the doorbells of a seat, for systemd's fd store",
+                .caller = "bag_new()",
         },
         {
                 .name = "statfs",

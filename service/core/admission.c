@@ -134,7 +134,8 @@ static Admission decide_seat(const AdmissionContext *context, const Credentials 
                 return admission;
         }
         if (seats_choose(context->seats, identity, &admission.vm_id) != SEAT_OK) {
-                return refuse(REFUSAL_NO_FREE_SEAT, "no free seat, MaxPeers=%u", seats_max(context->seats));
+                return refuse(REFUSAL_NO_FREE_SEAT, "all of MaxPeers=%u are taken",
+                              seats_max(context->seats));
         }
         return admission;
 }

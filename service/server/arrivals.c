@@ -45,7 +45,6 @@ typedef struct Arrival {
 struct Arrivals {
         Domain *domain;
         Peers *peers;
-        Tenants *tenants;
         RefusedPeers *refused;
         Event *event;
         Fd *listener;
@@ -80,6 +79,13 @@ static void refuse(Arrivals *arrivals, Arrival *arrival, Tenant *tenant, const C
         refused_keep(arrivals->refused, credentials->uid, arrival->socket);
 }
 
+/* Nobody can be accepted or admitted, for want of memory or because systemd is busy. Whoever waits goes on waiting, but does not keep us
+ * awake. */
+static void wait_a_while(Arrivals *arrivals) {
+        arrivals_pause(arrivals, PAUSE_SHORTAGE, true);
+        (void) event_source_arm_timer(arrivals->retry, ACCEPT_RETRY_USEC);
+}
+
 /* ---- Admission ---- */
 
 /* Gives the admitted peer its doorbells and its seat. */
@@ -102,6 +108,10 @@ static const char *shortage(int error) {
                 return "this server has no descriptors left: raise LimitNOFILE=";
         case -ENFILE:
                 return "the machine has no descriptors left: raise fs.file-max";
+        case -ENOSPC:
+                return "systemd's fd store is full: raise FileDescriptorStoreMax= and --fd-store=";
+        case -ETOOMANYREFS:
+                return "too many descriptors are in flight: raise LimitNOFILE=";
         default:
                 return "out of memory";
         }
@@ -116,8 +126,9 @@ static void say_short(Arrivals *arrivals, int error) {
         }
 }
 
-static void admit_known(Arrivals *arrivals, Arrival *arrival, Tenant *tenant, Credentials *credentials,
-                        const char *identity) {
+/* -EAGAIN: what a successor needs cannot be kept right now, so the newcomer has to wait. */
+static int admit_known(Arrivals *arrivals, Arrival *arrival, Tenant *tenant, Credentials *credentials,
+                       const char *identity) {
         const Domain *domain = arrivals->domain;
         const AdmissionContext context = {
                 .definition = domain->definition,
@@ -133,20 +144,24 @@ static void admit_known(Arrivals *arrivals, Arrival *arrival, Tenant *tenant, Cr
         if (admission.refusal == REFUSAL_NONE) {
                 r = seat(arrivals, arrival, tenant, credentials, identity, admission.vm_id);
         }
+        if (r == -EAGAIN) {
+                return r;
+        }
         if (r < 0) {
                 admission.refusal = REFUSAL_NO_FREE_SEAT;
                 snprintf(admission.reason, sizeof(admission.reason), "%s", shortage(r));
         }
         if (admission.refusal != REFUSAL_NONE) {
                 refuse(arrivals, arrival, tenant, credentials, &admission);
-                return;
+                return 0;
         }
         arrivals->said_short = false;
         record_joined(tenant, credentials, admission.vm_id, admission.reason, now_usec(arrivals));
+        return 0;
 }
 
 /* Everything that admission needs, or a refusal for want of memory. Whatever stays below the arrival goes with it. */
-static void admit(Arrivals *arrivals, Arrival *arrival) {
+static int admit(Arrivals *arrivals, Arrival *arrival) {
         uint32_t rate = arrivals->domain->definition->connect_rate;
         Credentials *credentials;
         const char *identity = NULL;
@@ -154,7 +169,8 @@ static void admit(Arrivals *arrivals, Arrival *arrival) {
         int r = peercred_read(arrival, fd_get(arrival->socket), &credentials);
 
         if (r >= 0) {
-                r = tenants_get(arrivals->tenants, credentials->uid, rate, now_usec(arrivals), &tenant);
+                r = tenants_get(arrivals->domain->tenants, credentials->uid, rate, now_usec(arrivals),
+                                &tenant);
         }
         if (r >= 0) {
                 identity = credentials_identity(arrival, credentials);
@@ -163,23 +179,30 @@ static void admit(Arrivals *arrivals, Arrival *arrival) {
         if (r < 0) {
                 say_short(arrivals, r);
                 refusal_send(fd_get(arrival->socket), REFUSAL_NO_FREE_SEAT);
-                return;
+                return 0;
         }
-        admit_known(arrivals, arrival, tenant, credentials, identity);
+        return admit_known(arrivals, arrival, tenant, credentials, identity);
+}
+
+/* In the order in which they came. */
+static void admit_waiting(Arrivals *arrivals) {
+        LIST_FOREACH(i, &arrivals->waiting) {
+                Arrival *arrival = list_entry(i, Arrival, link);
+
+                if (admit(arrivals, arrival) == -EAGAIN) {
+                        wait_a_while(arrivals);
+                        return;
+                }
+                list_remove(&arrival->link);
+                talloc_free(arrival);
+        }
 }
 
 static int on_admit(sd_event_source *source, void *userdata) {
         Arrivals *arrivals = talloc_get_type_abort(userdata, Arrivals);
 
-        if (arrivals->paused) {
-                return 0;
-        }
-        LIST_FOREACH(i, &arrivals->waiting) {
-                Arrival *arrival = list_entry(i, Arrival, link);
-
-                list_remove(&arrival->link);
-                admit(arrivals, arrival);
-                talloc_free(arrival);
+        if (!arrivals->paused) {
+                admit_waiting(arrivals);
         }
         return 0;
 }
@@ -202,15 +225,19 @@ static int arrival_add(Arrivals *arrivals, int fd) {
         return event_source_arm_once(arrivals->admitting);
 }
 
-static int accept_one(Arrivals *arrivals) {
-        return errno_or(accept4(fd_get(arrivals->listener), NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC));
+int arrivals_add(Arrivals *arrivals, Fd *socket) {
+        int fd = fd_take(socket);
+
+        talloc_free(socket);
+        return arrival_add(arrivals, fd);
 }
 
-/* Nobody can be accepted, most likely for want of memory. Whoever waits goes on waiting, but does not keep us
- * awake. */
-static void wait_for_memory(Arrivals *arrivals) {
-        arrivals_pause(arrivals, PAUSE_SHORTAGE, true);
-        (void) event_source_arm_timer(arrivals->retry, ACCEPT_RETRY_USEC);
+void arrivals_admit_all(Arrivals *arrivals) {
+        admit_waiting(arrivals);
+}
+
+static int accept_one(Arrivals *arrivals) {
+        return errno_or(accept4(fd_get(arrivals->listener), NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC));
 }
 
 /* No descriptor is left for a newcomer: the spare one is given up, the newcomer told, and the spare taken again. Else
@@ -226,12 +253,12 @@ static void refuse_one_with_the_spare(Arrivals *arrivals, int error) {
                 close(fd);
         }
         if (open_spare(arrivals) < 0) {
-                wait_for_memory(arrivals);
+                wait_a_while(arrivals);
         }
 }
 
 /* Accepts one who waits. Returns false when there is nobody, or no more can be done now. */
-static bool accept_next(Arrivals *arrivals) {
+static bool accept_next(Arrivals *arrivals, bool first) {
         int fd = accept_one(arrivals);
 
         switch (fd) {
@@ -241,11 +268,15 @@ static bool accept_next(Arrivals *arrivals) {
                 return false;
         case -EMFILE:
         case -ENFILE:
-                refuse_one_with_the_spare(arrivals, fd);
-                return true;
+                /* Hang-ups that came before the newcomer give descriptors back. Of the first one it is certain that
+                 * they were looked at. */
+                if (first) {
+                        refuse_one_with_the_spare(arrivals, fd);
+                }
+                return false;
         }
         if (fd < 0) {
-                wait_for_memory(arrivals);
+                wait_a_while(arrivals);
                 return false;
         }
         return arrival_add(arrivals, fd) >= 0;
@@ -254,7 +285,7 @@ static bool accept_next(Arrivals *arrivals) {
 static int on_listener(sd_event_source *source, int fd, uint32_t events, void *userdata) {
         Arrivals *arrivals = talloc_get_type_abort(userdata, Arrivals);
 
-        for (unsigned i = 0; i < ACCEPTS && accept_next(arrivals); i++) {
+        for (unsigned i = 0; i < ACCEPTS && accept_next(arrivals, i == 0); i++) {
         }
         return 0;
 }
@@ -298,10 +329,24 @@ bool arrivals_pending(const Arrivals *arrivals) {
         return !list_is_empty(&arrivals->waiting);
 }
 
-size_t arrivals_list_fds(const Arrivals *arrivals, int ret[static 2]) {
-        ret[0] = fd_get(arrivals->listener);
-        ret[1] = fd_get(arrivals->spare);
-        return 2;
+size_t arrivals_count_fds(const Arrivals *arrivals) {
+        size_t n = 2;
+
+        LIST_FOREACH(i, &arrivals->waiting) {
+                n++;
+        }
+        return n;
+}
+
+size_t arrivals_list_fds(const Arrivals *arrivals, int *ret) {
+        size_t n = 0;
+
+        ret[n++] = fd_get(arrivals->listener);
+        ret[n++] = fd_get(arrivals->spare);
+        LIST_FOREACH(i, &arrivals->waiting) {
+                ret[n++] = fd_get(list_entry(i, Arrival, link)->socket);
+        }
+        return n;
 }
 
 static int arrivals_destructor(Arrivals *arrivals) {
@@ -322,10 +367,7 @@ int arrivals_new(void *ctx, Event *event, Domain *domain, Peers *peers, Fd *list
         arrivals->listener = talloc_steal(arrivals, listener);
         list_init(&arrivals->waiting);
         talloc_set_destructor(arrivals, arrivals_destructor);
-        r = tenants_new(arrivals, &arrivals->tenants);
-        if (r >= 0) {
-                r = refused_new(arrivals, event, REFUSED_KEEP_USEC, &arrivals->refused);
-        }
+        r = refused_new(arrivals, event, REFUSED_KEEP_USEC, &arrivals->refused);
         if (r >= 0) {
                 r = open_spare(arrivals);
         }

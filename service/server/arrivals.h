@@ -23,8 +23,9 @@ typedef enum ArrivalsPause {
 /* Serves a listening socket, which the arrivals own from here on, also on failure. Negative errno. */
 int arrivals_new(void *ctx, Event *event, Domain *domain, Peers *peers, Fd *listener, Arrivals **ret);
 
-/* Writes the descriptors of listener and spare. Returns how many: 2. */
-size_t arrivals_list_fds(const Arrivals *arrivals, int ret[static 2]);
+/* For the sandbox: how many descriptors there are, of the listener and of those who wait, and which. */
+size_t arrivals_count_fds(const Arrivals *arrivals);
+size_t arrivals_list_fds(const Arrivals *arrivals, int *ret);
 
 /* While there is any reason to pause, newcomers wait. */
 void arrivals_pause(Arrivals *arrivals, ArrivalsPause why, bool pause);
@@ -32,6 +33,12 @@ void arrivals_pause(Arrivals *arrivals, ArrivalsPause why, bool pause);
 /* Refuses all who were accepted but not admitted, for the domain is stopping; with `backlog` also those who still wait
  * to be accepted. An inherited socket outlives us, and who waits there is for our successor. */
 void arrivals_refuse_all(Arrivals *arrivals, bool backlog);
+
+/* Adds a newcomer that a predecessor accepted. Takes the socket over, also on failure. -ENOMEM. */
+int arrivals_add(Arrivals *arrivals, Fd *socket);
+
+/* Admits all who were accepted, now: their connections would not outlive us otherwise. */
+void arrivals_admit_all(Arrivals *arrivals);
 
 /* Whether somebody was accepted and is not admitted yet. */
 bool arrivals_pending(const Arrivals *arrivals);

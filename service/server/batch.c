@@ -17,8 +17,11 @@ typedef union Control {
         char bytes[CMSG_SPACE(sizeof(int))];
 } Control;
 
+_Static_assert(BATCH_MAX * sizeof(struct mmsghdr) <= BATCH_HEADERS_SIZE,
+               "headers of a batch fit their place");
+
 struct Batch {
-        struct mmsghdr headers[BATCH_MAX];
+        struct mmsghdr *headers;
         struct iovec iov[BATCH_MAX];
         uint8_t values[BATCH_MAX][WIRE_MESSAGE_SIZE];
         Control controls[BATCH_MAX];
@@ -34,10 +37,15 @@ static void batch_lay_out(Batch *batch, size_t i) {
         batch->headers[i].msg_hdr = (struct msghdr){ .msg_iov = &batch->iov[i], .msg_iovlen = 1 };
 }
 
-int batch_new(void *ctx, Batch **ret) {
+int batch_new(void *ctx, void *headers, Batch **ret) {
         Batch *batch = talloc_zero(ctx, Batch);
 
         if (!batch) {
+                return -ENOMEM;
+        }
+        batch->headers = headers ?: talloc_zero_size(batch, BATCH_HEADERS_SIZE);
+        if (!batch->headers) {
+                talloc_free(batch);
                 return -ENOMEM;
         }
         for (size_t i = 0; i < BATCH_MAX; i++) {
@@ -50,6 +58,7 @@ int batch_new(void *ctx, Batch **ret) {
 void batch_set(Batch *batch, size_t i, int64_t value, int fd) {
         struct msghdr *header = &batch->headers[i].msg_hdr;
 
+        batch->headers[i].msg_len = 0;
         wire_encode(value, batch->values[i]);
         if (fd < 0) {
                 header->msg_control = NULL;
@@ -63,4 +72,14 @@ void batch_set(Batch *batch, size_t i, int64_t value, int fd) {
 
 int batch_send(Batch *batch, int socket, size_t n) {
         return errno_or(sendmmsg(socket, batch->headers, (unsigned) n, MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+size_t batch_sent(const void *headers, size_t n) {
+        const struct mmsghdr *header = headers;
+        size_t sent = 0;
+
+        while (sent < n && sent < BATCH_MAX && header[sent].msg_len == WIRE_MESSAGE_SIZE) {
+                sent++;
+        }
+        return sent;
 }

@@ -10,6 +10,8 @@
 typedef struct Domain Domain;
 typedef struct Doorbells Doorbells;
 typedef struct Memory Memory;
+typedef struct Succession Succession;
+typedef struct Tenants Tenants;
 
 struct Domain {
         const char *name;
@@ -17,6 +19,8 @@ struct Domain {
         Seats *seats;
         Doorbells *doorbells;
         Memory *memory;
-        bool anyone;   /* drop-in form: who can open the socket is admitted */
-        bool stopping; /* newcomers are refused */
+        Tenants *tenants;
+        Succession *succession; /* NULL: nothing is kept for a successor */
+        bool anyone;            /* drop-in form: who can open the socket is admitted */
+        bool stopping;          /* newcomers are refused */
 };

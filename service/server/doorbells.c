@@ -43,15 +43,23 @@ int doorbells_new(void *ctx, uint32_t vectors, Doorbells **ret) {
         return 0;
 }
 
-static int bank_new(void *ctx, uint32_t vectors, Bank **ret) {
+static Bank *bank_empty(void *ctx, uint32_t vectors) {
         Bank *bank = talloc_size(ctx, sizeof(*bank) + vectors * sizeof(int));
+
+        if (bank) {
+                talloc_set_name_const(bank, "Bank");
+                bank->n = 0;
+                talloc_set_destructor(bank, bank_destructor);
+        }
+        return bank;
+}
+
+static int bank_new(void *ctx, uint32_t vectors, Bank **ret) {
+        Bank *bank = bank_empty(ctx, vectors);
 
         if (!bank) {
                 return -ENOMEM;
         }
-        talloc_set_name_const(bank, "Bank");
-        bank->n = 0;
-        talloc_set_destructor(bank, bank_destructor);
         while (bank->n < vectors) {
                 int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 
@@ -95,6 +103,50 @@ int doorbells_open(Doorbells *doorbells, uint32_t vm_id) {
                 return r;
         }
         return bank_new(doorbells, doorbells->vectors, &doorbells->banks[vm_id]);
+}
+
+int doorbells_restore(Doorbells *doorbells, uint32_t vm_id, const int *fds) {
+        int r = doorbells_grow(doorbells, vm_id);
+        Bank *bank = r < 0 ? NULL : bank_empty(doorbells, doorbells->vectors);
+
+        if (!bank) {
+                for (uint32_t i = 0; i < doorbells->vectors; i++) {
+                        close(fds[i]);
+                }
+                return -ENOMEM;
+        }
+        memcpy(bank->fds, fds, doorbells->vectors * sizeof(int));
+        bank->n = doorbells->vectors;
+        doorbells->banks[vm_id] = bank;
+        return 0;
+}
+
+const int *doorbells_fds(const Doorbells *doorbells, uint32_t vm_id) {
+        assert(vm_id < doorbells->n_banks && doorbells->banks[vm_id]);
+        return doorbells->banks[vm_id]->fds;
+}
+
+size_t doorbells_count(const Doorbells *doorbells) {
+        size_t n = 0;
+
+        for (uint32_t id = 0; id < doorbells->n_banks; id++) {
+                n += doorbells->banks[id] ? doorbells->vectors : 0;
+        }
+        return n;
+}
+
+size_t doorbells_list_fds(const Doorbells *doorbells, int *ret) {
+        size_t n = 0;
+
+        for (uint32_t id = 0; id < doorbells->n_banks; id++) {
+                const Bank *bank = doorbells->banks[id];
+
+                if (bank) {
+                        memcpy(ret + n, bank->fds, bank->n * sizeof(int));
+                        n += bank->n;
+                }
+        }
+        return n;
 }
 
 int doorbells_fd(const Doorbells *doorbells, uint32_t vm_id, uint32_t vector) {

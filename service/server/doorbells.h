@@ -15,6 +15,17 @@ int doorbells_new(void *ctx, uint32_t vectors, Doorbells **ret);
 /* Makes a seat's eventfds, all or none. -EMFILE, -ENFILE, -ENOMEM. Nothing to do when they exist. */
 int doorbells_open(Doorbells *doorbells, uint32_t vm_id);
 
+/* Takes over the eventfds of a seat from a predecessor, one for each vector: they become the doorbells' own, also on
+ * failure. -ENOMEM. */
+int doorbells_restore(Doorbells *doorbells, uint32_t vm_id, const int *fds);
+
+/* The eventfds of an opened seat, as many as there are vectors. */
+const int *doorbells_fds(const Doorbells *doorbells, uint32_t vm_id);
+
+/* For the sandbox: how many descriptors there are in all, and which. */
+size_t doorbells_count(const Doorbells *doorbells);
+size_t doorbells_list_fds(const Doorbells *doorbells, int *ret);
+
 /* The eventfd of a vector of an opened seat; it stays the domain's. */
 int doorbells_fd(const Doorbells *doorbells, uint32_t vm_id, uint32_t vector);
 

@@ -1,88 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The socket that peers connect to. */
+/* The socket that peers connect to, made at a path. */
 
 #include "service/server/listener.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <systemd/sd-daemon.h>
 #include <talloc.h>
 #include <unistd.h>
 
 #include "service/base/error.h"
-
-#define PEERS_FD_NAME "peers"
-
-/* ---- Inherited ---- */
-
-static bool is_peers_name(const char *name) {
-        /* sd_listen_fds(3): "unknown" is what a descriptor without a name is called. */
-        return strcmp(name, PEERS_FD_NAME) == 0 || strcmp(name, "unknown") == 0;
-}
-
-/* Boxes an inherited descriptor that is what it has to be. */
-static int inherit_one(void *ctx, int fd, const char *name, Fd **ret, char **ret_error) {
-        int r;
-
-        if (!is_peers_name(name)) {
-                *ret_error = talloc_asprintf(ctx,
-                                             "Inherited descriptor %d is called \"%s\", not \"" PEERS_FD_NAME
-                                             "\"; set FileDescriptorName=" PEERS_FD_NAME
-                                             " in the socket unit",
-                                             fd, name);
-                return -EINVAL;
-        }
-        if (*ret) {
-                *ret_error = talloc_asprintf(
-                        ctx, "Inherited more than one socket for peers; keep one ListenStream=");
-                return -EINVAL;
-        }
-        if (sd_is_socket_unix(fd, SOCK_STREAM, /* listening= */ 1, NULL, 0) <= 0) {
-                *ret_error = talloc_asprintf(
-                        ctx,
-                        "Inherited descriptor %d (\"%s\") is not a listening AF_UNIX stream "
-                        "socket; use ListenStream= with a path",
-                        fd, name);
-                return -EINVAL;
-        }
-        /* Accepting must never wait, also when the one who connected is gone again. */
-        r = errno_or(fcntl(fd, F_SETFL, O_NONBLOCK));
-        return r < 0 ? r : fd_new(ctx, fd, ret);
-}
-
-int listener_inherit(void *ctx, Fd **ret, char **ret_error) {
-        char **names = NULL;
-        Fd *listener = NULL;
-        int n = sd_listen_fds_with_names(/* unset_environment= */ 1, &names), r = n;
-
-        if (n < 0) {
-                *ret_error = talloc_asprintf(ctx, "Cannot take the descriptors of LISTEN_FDS: %s",
-                                             strerror(-n));
-                return n;
-        }
-        for (int i = 0; i < n && r >= 0; i++) {
-                r = inherit_one(ctx, SD_LISTEN_FDS_START + i, names[i], &listener, ret_error);
-        }
-        for (int i = 0; i < n; i++) {
-                free(names[i]);
-        }
-        free(names);
-        if (r < 0) {
-                talloc_free(listener);
-                return r;
-        }
-        *ret = listener;
-        return 0;
-}
-
-/* ---- Our own ---- */
 
 static int fail(void *ctx, char **ret_error, const char *path, int r, const char *why) {
         *ret_error = talloc_asprintf(ctx, "Cannot listen on %s: %s", path, why ?: strerror(-r));

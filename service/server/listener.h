@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The socket that peers connect to: inherited from systemd, or made at a path. */
+/* The socket that peers connect to, where systemd did not pass one. */
 #pragma once
 
 #include <stdbool.h>
@@ -10,13 +10,6 @@
 
 /* How many connections may wait to be accepted. */
 #define LISTEN_BACKLOG 4096
-
-/*
- * Takes the sockets that systemd passed (LISTEN_FDS, sd_listen_fds(3)). *ret is NULL when it passed none. Each
- * descriptor is checked: "peers" (or one without a name) must be a listening AF_UNIX stream socket, and there can be
- * one only; anything else is refused, for nobody would serve it. -EINVAL with *ret_error (a chunk of `ctx`).
- */
-int listener_inherit(void *ctx, Fd **ret, char **ret_error);
 
 /*
  * Listens at `path`. The file of a socket that nobody listens on any more is replaced; a live one, or a file that is

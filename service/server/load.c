@@ -206,6 +206,9 @@ static int parse_and_resolve(void *ctx, const char *path, int fd, NameService se
                 return r;
         }
         r = definition_resolve(ctx, definition, &lookups[service], ret_error);
+        if (r < 0 && *ret_error) {
+                *ret_error = talloc_asprintf(ctx, "%s: %s", path, *ret_error);
+        }
         if (r < 0) {
                 talloc_free(definition);
                 return r;

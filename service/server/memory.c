@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <talloc.h>
 #include <unistd.h>
 
@@ -29,6 +30,8 @@
 
 /* memfd_create(2): 249 bytes and the NUL. */
 #define MEMFD_NAME_MAX 250U
+
+#define MEMORY_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 int memory_fail(Memory *memory, int result, const char *format, ...) {
         va_list ap;
@@ -131,7 +134,7 @@ static int memfd_open(const char *name, HugePages huge_pages) {
  */
 static int memfd_prepare(int fd, uint64_t size) {
         if (ftruncate(fd, (off_t) size) < 0 || fchmod(fd, 0600) < 0 ||
-            fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+            fcntl(fd, F_ADD_SEALS, MEMORY_SEALS) < 0) {
                 return errno_negative();
         }
         return 0;
@@ -236,6 +239,60 @@ int memory_new(void *ctx, const MemoryRequest *request, Memory **ret, char **ret
                         memory->file->keep = false;
                         (void) memory_remove(memory);
                 }
+                talloc_free(memory);
+                return r;
+        }
+        *ret = memory;
+        return 0;
+}
+
+static int check_inherited(Memory *memory, const Definition *definition, int fd) {
+        struct statfs fs;
+        struct stat st;
+
+        if ((fcntl(fd, F_GET_SEALS) & MEMORY_SEALS) != MEMORY_SEALS || fstat(fd, &st) < 0 ||
+            fstatfs(fd, &fs) < 0) {
+                return memory_fail(memory, -EINVAL, "the memory that was kept is not sealed memory");
+        }
+        if ((uint64_t) st.st_size != memory->size ||
+            (definition->huge_pages != HUGE_PAGES_NONE && (uint64_t) fs.f_bsize != memory->page_size)) {
+                return memory_fail(memory, -EINVAL,
+                                   "the memory that was kept has another size or other pages");
+        }
+        return 0;
+}
+
+static int memory_take_over(Memory *memory, const MemoryRequest *request, Fd *fd) {
+        const Definition *definition = request->definition;
+        int r;
+
+        memory->fd = talloc_steal(memory, fd);
+        memory->size = definition->size;
+        memory->store = definition->huge_pages == HUGE_PAGES_NONE ? MEMORY_STORE_SHMEM : MEMORY_STORE_HUGE;
+        memory->page_size = huge_pages_size(definition->huge_pages);
+        memory->reserved = definition->prefault || memory->store == MEMORY_STORE_HUGE;
+        r = check_inherited(memory, definition, fd_get(fd));
+        if (r >= 0) {
+                r = memory_reopen(memory, fd_get(fd), O_RDONLY, &memory->readonly);
+        }
+        if (r >= 0) {
+                r = zero_open(memory);
+        }
+        return r < 0 ? r : describe(memory, definition);
+}
+
+int memory_restore(void *ctx, const MemoryRequest *request, Fd *fd, Memory **ret, char **ret_error) {
+        Memory *memory = talloc_zero(ctx, Memory);
+        int r;
+
+        if (!memory) {
+                talloc_free(fd);
+                *ret_error = NULL;
+                return -ENOMEM;
+        }
+        r = memory_take_over(memory, request, fd);
+        if (r < 0) {
+                *ret_error = talloc_move(ctx, &memory->error);
                 talloc_free(memory);
                 return r;
         }

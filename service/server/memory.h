@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "service/base/fd.h"
 #include "service/core/definition.h"
 
 typedef struct Memory Memory;
@@ -52,6 +53,12 @@ typedef enum MemoryWipe {
  * /dev/shm it cannot remove that file at the end. PathGroup= with PathMode=0660 needs neither.
  */
 int memory_new(void *ctx, const MemoryRequest *request, Memory **ret, char **ret_error);
+
+/*
+ * Takes over the anonymous memory of a predecessor, sealed and of the size and page size that the definition says: -EINVAL
+ * with *ret_error otherwise, as above. The descriptor becomes the memory's own, also on failure. Nothing is allocated.
+ */
+int memory_restore(void *ctx, const MemoryRequest *request, Fd *fd, Memory **ret, char **ret_error);
 
 /* The descriptor that peers are sent: read-write. */
 int memory_fd(const Memory *memory);

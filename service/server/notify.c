@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -14,6 +15,7 @@
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
 #include <talloc.h>
+#include <time.h>
 
 #include "service/base/error.h"
 #include "service/base/fd.h"
@@ -39,7 +41,9 @@ typedef union Control {
         char bytes[CMSG_SPACE(sizeof(int))];
 } Control;
 
+/* As long as there is no loop there are no peers either: then, and only then, the manager is waited for. */
 static int send_now(const Notify *notify, const char *text, int fd) {
+        int wait = notify->writable ? MSG_DONTWAIT : 0;
         struct iovec iov = { .iov_base = (char *) text, .iov_len = strlen(text) };
         struct msghdr header = { .msg_iov = &iov, .msg_iovlen = 1 };
         Control control = { .header = { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
@@ -50,7 +54,7 @@ static int send_now(const Notify *notify, const char *text, int fd) {
                 header.msg_control = &control;
                 header.msg_controllen = sizeof(control);
         }
-        return errno_or((int) sendmsg(fd_get(notify->socket), &header, MSG_DONTWAIT | MSG_NOSIGNAL));
+        return errno_or((int) sendmsg(fd_get(notify->socket), &header, wait | MSG_NOSIGNAL));
 }
 
 /* ---- Waiting ---- */
@@ -105,6 +109,16 @@ void notify_send(Notify *notify, const char *text) {
         if (!list_is_empty(&notify->waiting) || send_now(notify, text, -1) == -EAGAIN) {
                 wait_for_room(notify, text);
         }
+}
+
+void notify_reloading(Notify *notify) {
+        char text[64];
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu",
+                 (unsigned long long) now.tv_sec * 1000000 + (unsigned long long) now.tv_nsec / 1000);
+        notify_send(notify, text);
 }
 
 static void drop_old_status(Notify *notify) {
@@ -208,7 +222,7 @@ int notify_new(void *ctx, Notify **ret) {
         }
         list_init(&notify->waiting);
         talloc_set_destructor(notify, notify_destructor);
-        fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
         r = fd < 0 ? errno_negative() : fd_new(notify, fd, &notify->socket);
         if (r >= 0) {
                 r = connect_to(notify, where);

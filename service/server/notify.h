@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What systemd is told (sd_notify(3)): readiness, status, watchdog, descriptors to keep. The service manager may be
- * busy for a long time, and sd_notify() would wait for it with all peers waiting behind us; so here nothing waits:
- * what does not go at once goes later, in order. Without a service manager all of this does nothing (NULL).
+ * busy for a long time, and sd_notify() would wait for it with all peers waiting behind us; so once there is an event
+ * loop nothing waits: what does not go at once goes later, in order. Without a service manager all of this does nothing (NULL).
  */
 #pragma once
 
@@ -20,6 +20,9 @@ int notify_attach(Notify *notify, Event *event);
 
 /* Tells something ("READY=1"). */
 void notify_send(Notify *notify, const char *text);
+
+/* Tells that a reload begins, with the time that systemd 253 and later want to know. */
+void notify_reloading(Notify *notify);
 
 /* Tells the status, in place of one that still waits. */
 void notify_status(Notify *notify, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -17,6 +17,8 @@
 #define DEFAULT_SOCKET "/tmp/ivshmem_socket"
 #define DEFAULT_PID_FILE "/var/run/ivshmem-server.pid"
 #define DEFAULT_SHM_NAME "ivshmem"
+#define FD_STORE_MAX 65536U
+
 #define DEFAULT_SIZE (UINT64_C(4) << 20)
 
 /* Which form of the program an option belongs to. */
@@ -61,6 +63,12 @@ static int set_definition(Parse *parse, const char *value) {
 static int set_check(Parse *parse, const char *value) {
         parse->options.check = true;
         return 0;
+}
+
+static int set_fd_store(Parse *parse, const char *value) {
+        int r = number_parse(value, FD_STORE_MAX, &parse->options.fd_store);
+
+        return r < 0 ? r : parse->options.fd_store == 0 ? -EINVAL : 0;
 }
 
 static int set_verbose(Parse *parse, const char *value) {
@@ -136,6 +144,8 @@ static const Option option_table[] = {
           "serve this definition instead of looking NAME up" },
         { 0, "check", NULL, FORM_DEFINITION, set_check, NULL,
           "only check the definition; say what is wrong with it" },
+        { 0, "fd-store", "N", FORM_DEFINITION, set_fd_store, "a number from 1 to 65536",
+          "keep everything in systemd's fd store, which has room for N" },
         { 'v', "verbose", NULL, FORM_BOTH, set_verbose, NULL, "log everything" },
         { 'S', "socket", "PATH", FORM_BOTH, set_socket, "a path",
           "listen here (drop-in default: " DEFAULT_SOCKET ")" },

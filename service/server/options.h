@@ -23,6 +23,7 @@ struct Options {
         /* Definition form; both NULL: drop-in form. */
         const char *name;            /* a domain that is looked up in the definition directories */
         const char *definition_path; /* --definition */
+        uint32_t fd_store;           /* FileDescriptorStoreMax= of the unit; 0: a restart loses the peers */
         bool check;                  /* only say whether the definition is good */
 
         /* Drop-in form: QEMU's contrib/ivshmem-server, same letters, defaults and meaning. */

@@ -17,6 +17,7 @@
 #include "service/server/doorbells.h"
 #include "service/server/inflight.h"
 #include "service/server/memory.h"
+#include "service/server/succession.h"
 #include "service/server/tenant.h"
 
 /* Batches sent in one go before the loop looks at other events. */
@@ -133,12 +134,14 @@ static int peer_send(Peer *peer, size_t *ret_wanted) {
         for (size_t i = 0; i < n; i++) {
                 batch_set(peers->batch, i, messages[i].value, message_fd(domain, &messages[i]));
         }
+        succession_sending(domain->succession, &peer->feed, messages, n);
         sent = batch_send(peers->batch, fd_get(peer->socket), n);
         if (sent > 0) {
                 peer->feed.cursor = messages[sent - 1].next;
                 peer->unread += (uint32_t) sent;
                 inflight_add(&peers->inflight, (uint32_t) sent);
         }
+        succession_sent(domain->succession, &peer->feed);
         return sent;
 }
 
@@ -208,7 +211,10 @@ static void peer_leave(Peer *peer, Leave why) {
         peer->unread = 0;
         peer->tenant->n_peers--;
         peers->n_connected--;
+        /* Whatever copies there are of the socket, the connection is over before the ledger says so. */
+        (void) shutdown(fd_get(peer->socket), SHUT_RDWR);
         seats_leave(peers->domain->seats, peer->feed.vm_id);
+        succession_left(peers->domain->succession, peers->domain, peer->feed.vm_id, peer->serial);
         (void) event_source_arm_once(peers->reaper);
         peers->ops.left(peer, why, peers->ops.userdata);
 }
@@ -312,10 +318,8 @@ static void peers_queue_all_behind(Peers *peers, const Peer *newcomer) {
         }
 }
 
-int peers_add(Peers *peers, uint32_t vm_id, const char *identity, Fd *socket, Tenant *tenant,
-              Credentials *credentials) {
-        Seats *seats = peers->domain->seats;
-        bool opened = seats_get(seats, vm_id)->state == SEAT_UNOPENED;
+/* A peer without a seat as yet, whose socket the loop listens to. */
+static int peer_new(Peers *peers, int socket, Peer **ret) {
         Peer *peer = talloc_zero(peers, Peer);
         int r;
 
@@ -326,23 +330,72 @@ int peers_add(Peers *peers, uint32_t vm_id, const char *identity, Fd *socket, Te
         list_init(&peer->turn);
         talloc_set_destructor(peer, peer_destructor);
         peer->peers = peers;
-        r = event_add_io(peer, peers->event, fd_get(socket), EPOLLIN, PRIORITY_PEER, on_peer, peer,
-                         &peer->io);
-        if (r >= 0) {
-                r = seats_take(seats, vm_id, identity);
-        }
+        r = event_add_io(peer, peers->event, socket, EPOLLIN, PRIORITY_PEER, on_peer, peer, &peer->io);
         if (r < 0) {
                 talloc_free(peer);
                 return r;
         }
+        *ret = peer;
+        return 0;
+}
+
+static void peer_connect(Peer *peer, Fd *socket, Tenant *tenant, Credentials *credentials) {
+        Peers *peers = peer->peers;
+
         peer->socket = talloc_steal(peer, socket);
         peer->credentials = talloc_steal(peer, credentials);
         peer->tenant = tenant;
-        peer->feed = feed_begin(seats, vm_id);
-        peer->since = now_realtime();
         tenant->n_peers++;
         peers->n_connected++;
         list_append(&peers->connected, &peer->link);
+}
+
+/* Takes the seat, with what a successor needs kept before anything is sent. */
+static int peer_take_seat(Peer *peer, uint32_t vm_id, const char *identity, int socket) {
+        Domain *domain = peer->peers->domain;
+        int r = succession_keep(domain->succession, domain, vm_id, socket, &peer->serial);
+
+        if (r < 0) {
+                return r;
+        }
+        r = seats_take(domain->seats, vm_id, identity);
+        if (r < 0) {
+                succession_drop(domain->succession, domain, vm_id, peer->serial);
+        }
+        return r;
+}
+
+static void peer_note(const Peer *peer) {
+        const Domain *domain = peer->peers->domain;
+        const LedgerConnection connection = {
+                .feed = peer->feed,
+                .serial = peer->serial,
+                .since = peer->since,
+                .credentials = *peer->credentials,
+        };
+
+        succession_joined(domain->succession, domain, &connection);
+}
+
+int peers_add(Peers *peers, uint32_t vm_id, const char *identity, Fd *socket, Tenant *tenant,
+              Credentials *credentials) {
+        Seats *seats = peers->domain->seats;
+        bool opened = seats_get(seats, vm_id)->state == SEAT_UNOPENED;
+        Peer *peer;
+        int r = peer_new(peers, fd_get(socket), &peer);
+
+        if (r < 0) {
+                return r;
+        }
+        r = peer_take_seat(peer, vm_id, identity, fd_get(socket));
+        if (r < 0) {
+                talloc_free(peer);
+                return r;
+        }
+        peer->feed = feed_begin(seats, vm_id);
+        peer->since = now_realtime();
+        peer_connect(peer, socket, tenant, credentials);
+        peer_note(peer);
         if (peer_feed(peer) < 0) {
                 /* It has joined, and leaves in its turn like any other. */
                 peer_queue(peer);
@@ -352,6 +405,54 @@ int peers_add(Peers *peers, uint32_t vm_id, const char *identity, Fd *socket, Te
         }
         peers->ops.joined(peer, peers->ops.userdata);
         return 0;
+}
+
+/* A copy of credentials that are kept elsewhere. */
+static Credentials *credentials_copy(void *ctx, const Credentials *from) {
+        Credentials *copy = talloc_zero(ctx, Credentials);
+
+        if (!copy) {
+                return NULL;
+        }
+        *copy = (Credentials){ .uid = from->uid, .gid = from->gid, .pid = from->pid };
+        copy->unit = talloc_strdup(copy, from->unit);
+        copy->machine = talloc_strdup(copy, from->machine);
+        copy->label = talloc_strdup(copy, from->label);
+        return copy;
+}
+
+int peers_restore(Peers *peers, const LedgerConnection *connection, Fd *socket, Tenant *tenant) {
+        Peer *peer;
+        int r = peer_new(peers, fd_get(socket), &peer);
+        Credentials *credentials = r < 0 ? NULL : credentials_copy(peer, &connection->credentials);
+
+        if (!credentials) {
+                peers_vacate(peers, connection);
+                talloc_free(socket);
+                return r < 0 ? r : -ENOMEM;
+        }
+        peer->feed = connection->feed;
+        peer->since = connection->since;
+        peer->serial = connection->serial;
+        peer_connect(peer, socket, tenant, credentials);
+        peer_queue(peer);
+        return 0;
+}
+
+void peers_vacate(Peers *peers, const LedgerConnection *connection) {
+        Domain *domain = peers->domain;
+
+        seats_leave(domain->seats, connection->feed.vm_id);
+        succession_left(domain->succession, domain, connection->feed.vm_id, connection->serial);
+}
+
+size_t peers_list_fds(const Peers *peers, int *ret) {
+        size_t n = 0;
+
+        LIST_FOREACH(i, &peers->connected) {
+                ret[n++] = fd_get(list_entry(i, Peer, link)->socket);
+        }
+        return n;
 }
 
 uint32_t peers_count(const Peers *peers) {
@@ -373,7 +474,7 @@ int peers_new(void *ctx, Event *event, Domain *domain, uint64_t nofile, const Pe
         list_init(&peers->newcomers);
         list_init(&peers->others);
         list_init(&peers->starved);
-        r = batch_new(peers, &peers->batch);
+        r = batch_new(peers, succession_headers(domain->succession), &peers->batch);
         if (r >= 0) {
                 r = event_add_deferred(peers, event, PRIORITY_NEWCOMER, on_feed, peers, &peers->feeder);
         }

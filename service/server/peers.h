@@ -16,6 +16,7 @@
 #include "service/core/feed.h"
 #include "service/server/domain.h"
 
+typedef struct LedgerConnection LedgerConnection;
 typedef struct Peer Peer;
 typedef struct Peers Peers;
 typedef struct PeersOps PeersOps;
@@ -45,6 +46,7 @@ struct Peer {
         uint32_t unread; /* upper bound */
         bool blocked;    /* its send buffer is full: waiting for EPOLLOUT */
         uint64_t since;  /* CLOCK_REALTIME, microseconds */
+        uint64_t serial; /* of the connection, for the successor; 0: nothing is kept */
 };
 
 /* What the owner of the peers wants to hear. A peer must not be kept beyond the call. */
@@ -64,9 +66,19 @@ int peers_new(void *ctx, Event *event, Domain *domain, uint64_t nofile, const Pe
 /*
  * Connects a peer whose seat is chosen and has its doorbells: takes the seat, sends the greeting and what fits
  * after it. Takes over `socket` and `credentials` (moved below the peer) on success only; on failure nothing has
- * changed.
+ * changed. -EAGAIN: what is kept for a successor cannot be kept right now.
  */
 int peers_add(Peers *peers, uint32_t vm_id, const char *identity, Fd *socket, Tenant *tenant,
               Credentials *credentials);
+
+/* Goes on with a connection of a predecessor, whose seat is taken in the domain's seats already. Takes `socket` over,
+ * also on failure; then the seat is vacant. -ENOMEM and sd-event's. */
+int peers_restore(Peers *peers, const LedgerConnection *connection, Fd *socket, Tenant *tenant);
+
+/* A connection of a predecessor is gone: its seat is vacant. */
+void peers_vacate(Peers *peers, const LedgerConnection *connection);
+
+/* For the sandbox: the sockets of all peers; room for peers_count(). Returns how many. */
+size_t peers_list_fds(const Peers *peers, int *ret);
 
 uint32_t peers_count(const Peers *peers);

@@ -9,6 +9,7 @@
 #include <talloc.h>
 
 #include "service/base/list.h"
+#include "service/server/peers.h"
 
 typedef struct RefusedPeer {
         RefusedPeers *all;
@@ -131,8 +132,8 @@ void refused_keep(RefusedPeers *refused, uint32_t uid, Fd *socket) {
         peer->uid = uid;
         peer->socket = talloc_steal(peer, socket);
         peer->until = now_usec(refused) + refused->keep_usec;
-        if (event_add_io(peer, refused->event, fd_get(socket), EPOLLIN, SD_EVENT_PRIORITY_NORMAL, on_refused,
-                         peer, &peer->io) < 0) {
+        if (event_add_io(peer, refused->event, fd_get(socket), EPOLLIN, PRIORITY_PEER, on_refused, peer,
+                         &peer->io) < 0) {
                 talloc_free(peer);
                 return;
         }
@@ -153,7 +154,7 @@ int refused_new(void *ctx, Event *event, uint64_t keep_usec, RefusedPeers **ret)
         refused->keep_usec = keep_usec;
         list_init(&refused->kept);
         list_init(&refused->gone);
-        r = event_add_deferred(refused, event, SD_EVENT_PRIORITY_NORMAL, on_reap, refused, &refused->reaper);
+        r = event_add_deferred(refused, event, PRIORITY_PEER, on_reap, refused, &refused->reaper);
         if (r >= 0) {
                 r = event_add_timer(refused, event, SD_EVENT_PRIORITY_IDLE, on_expiry, refused,
                                     &refused->expiry);

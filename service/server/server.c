@@ -20,6 +20,8 @@
 #include "service/server/notify.h"
 #include "service/server/peers.h"
 #include "service/server/record.h"
+#include "service/server/succession.h"
+#include "service/server/tenant.h"
 
 /* Zeroed in one go before the loop looks at other events. */
 #define WIPE_SLICE (UINT64_C(16) << 20)
@@ -48,6 +50,9 @@ struct Server {
 
 static void server_stop(Server *server, const char *why) {
         log_record(LOG_NOTICE, MESSAGE_STOPPED, NULL, 0, "Stopping: %s", why);
+        if (server->domain.succession) {
+                arrivals_admit_all(server->arrivals);
+        }
         server->domain.stopping = true;
         notify_send(server->notify, "STOPPING=1");
         if (server->socket_file) {
@@ -143,7 +148,12 @@ static int reserve_seats(Seats *seats, const Definition *definition) {
         int r = 0;
 
         for (size_t i = 0; i < definition->n_reservations && r >= 0; i++) {
-                r = seats_reserve(seats, definition->reservations[i].vm_id, /* reserved= */ true);
+                uint32_t vm_id = definition->reservations[i].vm_id;
+
+                /* A running domain may have fewer seats than its changed definition. */
+                if (vm_id < seats_max(seats)) {
+                        r = seats_reserve(seats, vm_id, /* reserved= */ true);
+                }
         }
         return r;
 }
@@ -162,7 +172,7 @@ static void release_seats(Seats *seats, const Definition *old, const Definition 
         for (size_t i = 0; i < old->n_reservations; i++) {
                 uint32_t vm_id = old->reservations[i].vm_id;
 
-                if (!is_reserved_by(new, vm_id)) {
+                if (vm_id < seats_max(seats) && !is_reserved_by(new, vm_id)) {
                         (void) seats_reserve(seats, vm_id, /* reserved= */ false);
                 }
         }
@@ -235,7 +245,7 @@ static void server_reload(Server *server) {
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
         Server *server = talloc_get_type_abort(userdata, Server);
 
-        notify_send(server->notify, "RELOADING=1");
+        notify_reloading(server->notify);
         server_reload(server);
         notify_send(server->notify, "READY=1");
         return 0;
@@ -277,13 +287,46 @@ static int domain_init(Domain *domain, void *ctx, const ServerParts *parts) {
                 .name = parts->source.name,
                 .definition = talloc_steal(ctx, definition),
                 .memory = parts->memory,
+                .doorbells = parts->doorbells,
+                .succession = parts->succession,
                 .anyone = parts->drop_in,
         };
-        r = seats_new(ctx, definition->max_peers, definition->vectors, definition->topology, &domain->seats);
+        if (parts->inheritance) {
+                domain->seats = parts->inheritance->image->seats;
+                r = 0;
+        } else {
+                r = seats_new(ctx, definition->max_peers, definition->vectors, definition->topology,
+                              &domain->seats);
+        }
         if (r >= 0) {
                 r = reserve_seats(domain->seats, definition);
         }
-        return r < 0 ? r : doorbells_new(ctx, definition->vectors, &domain->doorbells);
+        return r < 0 ? r : tenants_new(ctx, &domain->tenants);
+}
+
+/* Goes on with the peers of a predecessor. Who hung up meanwhile is noticed by the loop like anybody else. */
+static void restore_peers(Server *server, Inheritance *inheritance) {
+        uint32_t rate = server->domain.definition->connect_rate, lost = 0;
+
+        for (size_t i = 0; i < inheritance->image->n_connections; i++) {
+                const LedgerConnection *connection = &inheritance->image->connections[i];
+                Tenant *tenant;
+
+                if (!inheritance->sockets[i]) {
+                        peers_vacate(server->peers, connection);
+                        lost++;
+                } else if (tenants_get(server->domain.tenants, connection->credentials.uid, rate,
+                                       /* now= */ 0, &tenant) < 0 ||
+                           peers_restore(server->peers, connection, inheritance->sockets[i], tenant) < 0) {
+                        lost++;
+                }
+        }
+        for (size_t i = 0; i < inheritance->n_newcomers; i++) {
+                lost += arrivals_add(server->arrivals, inheritance->newcomers[i]) < 0;
+        }
+        log_record(LOG_NOTICE, MESSAGE_RESUMED, NULL, 0,
+                   "Went on with %" PRIu32 " peers of the server before%s", peers_count(server->peers),
+                   lost ? "; others were gone" : "");
 }
 
 static int server_init(Server *server, const ServerParts *parts) {
@@ -308,6 +351,9 @@ static int server_init(Server *server, const ServerParts *parts) {
                 r = arrivals_new(server, server->event, &server->domain, server->peers, parts->listener,
                                  &server->arrivals);
         }
+        if (r >= 0 && parts->inheritance) {
+                restore_peers(server, parts->inheritance);
+        }
         return r;
 }
 
@@ -327,8 +373,16 @@ int server_new(void *ctx, const ServerParts *parts, Server **ret) {
         return 0;
 }
 
-size_t server_list_fds(const Server *server, int ret[static SERVER_FDS_MAX]) {
-        return arrivals_list_fds(server->arrivals, ret);
+size_t server_count_fds(const Server *server) {
+        return arrivals_count_fds(server->arrivals) + doorbells_count(server->domain.doorbells) +
+               peers_count(server->peers);
+}
+
+size_t server_list_fds(const Server *server, int *ret) {
+        size_t n = arrivals_list_fds(server->arrivals, ret);
+
+        n += doorbells_list_fds(server->domain.doorbells, ret + n);
+        return n + peers_list_fds(server->peers, ret + n);
 }
 
 int server_run(Server *server) {

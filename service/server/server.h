@@ -11,21 +11,23 @@
 #include "service/server/domain.h"
 #include "service/server/load.h"
 #include "service/server/ownfile.h"
+#include "service/server/succession.h"
 
 typedef struct Notify Notify;
 typedef struct Server Server;
 typedef struct ServerParts ServerParts;
 
-/* How many descriptors server_list_fds() writes at most. */
-#define SERVER_FDS_MAX 2U
-
 /* What the server is made of. Definition and listener become its own, also on failure; all else must outlive it. */
 struct ServerParts {
         Source source;
-        bool drop_in; /* the flags of the reference server: nothing to reload, anyone is admitted */
-        bool verbose; /* --verbose wins over LogLevel= */
+        bool drop_in;  /* the flags of the reference server: nothing to reload, anyone is admitted */
+        bool unlinked; /* the path of the definition is a directory, for nameless memory (-m) */
+        bool verbose;  /* --verbose wins over LogLevel= */
         Definition *definition; /* resolved */
         Memory *memory;
+        Doorbells *doorbells;
+        Succession *succession;   /* NULL: nothing is kept for a successor */
+        Inheritance *inheritance; /* NULL: nothing came from a predecessor */
         Fd *listener;
         OwnFile *socket_file; /* of the listener; NULL: it was inherited, and goes on after us */
         Notify *notify;       /* NULL: no service manager */
@@ -35,8 +37,9 @@ struct ServerParts {
 /* Negative errno. */
 int server_new(void *ctx, const ServerParts *parts, Server **ret);
 
-/* For the sandbox: each descriptor of the server but those of the event loop. Returns how many. */
-size_t server_list_fds(const Server *server, int ret[static SERVER_FDS_MAX]);
+/* For the sandbox: how many descriptors the server has but those of the event loop and of newcomers, and which. */
+size_t server_count_fds(const Server *server);
+size_t server_list_fds(const Server *server, int *ret);
 
 /* Serves until SIGTERM, SIGINT, or the end that Keep=until-idle asks for. READY=1 is sent first. Negative errno when
  * the event loop itself fails. */

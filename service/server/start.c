@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <libgen.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 #include "service/base/error.h"
 #include "service/base/log.h"
 #include "service/server/daemon.h"
+#include "service/server/inherited.h"
 #include "service/server/isolation.h"
 #include "service/server/listener.h"
 #include "service/server/load.h"
@@ -29,6 +31,7 @@
 #include "service/server/options.h"
 #include "service/server/refused.h"
 #include "service/server/server.h"
+#include "service/server/takeover.h"
 
 /* For everything but peers and doorbells: the event loop, sockets, memory, credentials being read; and for peers that
  * were refused. */
@@ -46,10 +49,12 @@
 typedef struct Start {
         Options options;
         ServerParts parts;
+        Inherited *inherited;
         Server *server;
-        OwnFile *pid_file; /* NULL: none */
-        int ready;         /* -EBADF: not in the background */
-        char *error;       /* why a step failed, where errno does not say it all */
+        OwnFile *pid_file;  /* NULL: none */
+        int ready;          /* -EBADF: not in the background */
+        bool config_is_bad; /* starting again is of no use before somebody mends it */
+        char *error;        /* why a step failed, where errno does not say it all */
 } Start;
 
 /* ---- Steps ---- */
@@ -100,13 +105,14 @@ static int check_descriptors(Start *start) {
         return -EMFILE;
 }
 
-static int load(Start *start) {
+static int load_source(Start *start) {
         int r = source_of(start, &start->options, &start->parts.source, &start->error);
 
         if (r < 0) {
                 return r;
         }
         start->parts.drop_in = options_drop_in(&start->options);
+        start->parts.unlinked = start->parts.drop_in && start->options.shm_directory;
         start->parts.verbose = start->options.verbose;
         r = start->parts.drop_in
                     ? load_drop_in(start, &start->options, &start->parts.definition, &start->error)
@@ -119,13 +125,28 @@ static int load(Start *start) {
         return r;
 }
 
+/* Whatever is wrong with the definition is not mended by another try. */
+static int load(Start *start) {
+        int r = load_source(start);
+
+        if (r >= 0) {
+                r = check_descriptors(start);
+        }
+        start->config_is_bad = r < 0;
+        return r;
+}
+
 static int listen_for_peers(Start *start) {
         uint32_t mode = start->parts.drop_in ? 0 : SOCKET_MODE;
         const char *path = start->options.socket_path;
-        int r = listener_inherit(start, &start->parts.listener, &start->error);
+        int r = inherited_take(start, &start->inherited, &start->error);
 
-        if (r < 0 || start->parts.listener) {
+        if (r < 0) {
                 return r;
+        }
+        if (start->inherited->listener) {
+                start->parts.listener = start->inherited->listener;
+                return 0;
         }
         path = path ?: talloc_asprintf(start, RUNTIME_DIRECTORY "/%s.sock", start->parts.source.name);
         return path ? listener_open(start, path, mode, &start->parts.listener, &start->parts.socket_file,
@@ -150,16 +171,9 @@ static void on_progress(uint64_t done, uint64_t total, void *userdata) {
         notify_status(notify, "Preparing memory: %" PRIu64 "%%", total ? done * 100 / total : 100);
 }
 
-static int make_memory(Start *start) {
-        const MemoryRequest request = {
-                .name = start->parts.source.name,
-                .definition = start->parts.definition,
-                .unlinked = start->parts.drop_in && start->options.shm_directory,
-                .progress = on_progress,
-                .userdata = start->parts.notify,
-        };
-
-        return memory_new(start, &request, &start->parts.memory, &start->error);
+static int make_domain(Start *start) {
+        return takeover(start, &start->parts, start->inherited, start->options.fd_store, on_progress,
+                        &start->error);
 }
 
 static bool in_background(const Start *start) {
@@ -194,9 +208,19 @@ static int make_server(Start *start) {
 /* ---- Isolation ---- */
 
 typedef struct Descriptors {
-        int fds[MEMORY_FDS_MAX + SERVER_FDS_MAX + 5];
+        int *fds;
         size_t n;
 } Descriptors;
+
+/* Beside those of server and memory: three directories, the background's pipe, the manager's socket. */
+#define OTHER_DESCRIPTORS 5U
+
+static int descriptors_init(Descriptors *descriptors, const Start *start) {
+        size_t room = server_count_fds(start->server) + MEMORY_FDS_MAX + OTHER_DESCRIPTORS;
+
+        *descriptors = (Descriptors){ .fds = talloc_array(start, int, room) };
+        return descriptors->fds ? 0 : -ENOMEM;
+}
 
 static void descriptors_add(Descriptors *descriptors, int fd) {
         if (fd >= 0) {
@@ -243,32 +267,41 @@ static const char **readable_paths(Start *start) {
         return paths;
 }
 
-static int isolate(Start *start) {
-        Descriptors keep, directories = { .n = 0 };
-        const char **paths = readable_paths(start), *stage = "preparing";
-        Isolation isolation = { .seccomp = start->options.seccomp };
-        int r = paths ? 0 : -ENOMEM;
+/* What is kept is laid out with the directories first, which are a list of their own. */
+static int isolate_with(Start *start, const char **paths, Descriptors *keep) {
+        Isolation isolation = { .seccomp = start->options.seccomp, .read_paths = paths };
+        const char *stage;
+        int r;
 
-        own_directories(start, &directories);
-        keep = directories;
-        keep.n += server_list_fds(start->server, keep.fds + keep.n);
-        keep.n += memory_list_fds(start->parts.memory, keep.fds + keep.n);
-        descriptors_add(&keep, start->ready);
-        descriptors_add(&keep, notify_fd(start->parts.notify));
-        isolation.keep_fds = keep.fds;
-        isolation.n_keep_fds = keep.n;
-        isolation.remove_fds = directories.fds;
-        isolation.n_remove_fds = directories.n;
-        isolation.read_paths = paths;
-        while (paths && paths[isolation.n_read_paths]) {
+        own_directories(start, keep);
+        isolation.remove_fds = keep->fds;
+        isolation.n_remove_fds = keep->n;
+        keep->n += server_list_fds(start->server, keep->fds + keep->n);
+        keep->n += memory_list_fds(start->parts.memory, keep->fds + keep->n);
+        descriptors_add(keep, start->ready);
+        descriptors_add(keep, notify_fd(start->parts.notify));
+        isolation.keep_fds = keep->fds;
+        isolation.n_keep_fds = keep->n;
+        while (paths[isolation.n_read_paths]) {
                 isolation.n_read_paths++;
         }
-        if (r >= 0) {
-                r = isolation_enter(start, &isolation, &stage);
-        }
+        r = isolation_enter(start, &isolation, &stage);
         if (r < 0) {
                 start->error = talloc_asprintf(start, "Cannot confine itself (%s): %s", stage, strerror(-r));
         }
+        return r;
+}
+
+static int isolate(Start *start) {
+        const char **paths = readable_paths(start);
+        Descriptors keep;
+        int r = paths ? descriptors_init(&keep, start) : -ENOMEM;
+
+        if (r >= 0) {
+                r = isolate_with(start, paths, &keep);
+                talloc_free(keep.fds);
+        }
+        talloc_free(paths);
         return r;
 }
 
@@ -283,9 +316,17 @@ static int serve(Start *start) {
 
 static int run(Start *start) {
         static int (*const steps[])(Start *) = {
-                close_inherited,   meet_manager,     raise_descriptors, load,
-                check_descriptors, go_to_background, listen_for_peers,  make_memory,
-                write_pid,         make_server,      isolate,           serve,
+                close_inherited,
+                meet_manager,
+                raise_descriptors,
+                load,
+                go_to_background,
+                listen_for_peers,
+                make_domain,
+                write_pid,
+                make_server,
+                isolate,
+                serve,
         };
         int r = 0;
 
@@ -300,9 +341,6 @@ static int check(Start *start) {
 
         if (r >= 0) {
                 r = load(start);
-        }
-        if (r >= 0) {
-                r = check_descriptors(start);
         }
         if (r >= 0) {
                 printf("%s", definition_print(start, start->parts.definition) ?: "");
@@ -333,7 +371,12 @@ static int report(const Start *start, int r) {
                 return EXIT_SUCCESS;
         }
         log_plain(LOG_ERR, "%s", start->error ?: strerror(-r));
-        return r == -EINVAL ? EXIT_CONFIG : EXIT_FAILURE;
+        return start->config_is_bad ? EXIT_CONFIG : EXIT_FAILURE;
+}
+
+/* A log that nobody reads any more must not end us. */
+static void outlive_log(void) {
+        (void) sigaction(SIGPIPE, &(struct sigaction){ .sa_handler = SIG_IGN }, NULL);
 }
 
 int server_main(int argc, char **argv) {
@@ -344,6 +387,7 @@ int server_main(int argc, char **argv) {
                 return EXIT_FAILURE;
         }
         start->ready = -EBADF;
+        outlive_log();
         log_open("ivshmem-server", NULL, LOG_INFO);
         r = options_parse(start, argc, argv, &start->options, &start->error);
         if (r < 0) {

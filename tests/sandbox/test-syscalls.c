@@ -136,7 +136,6 @@ static void test_never_granted(void **state) {
                 "ptrace",
                 "rename",
                 "setuid",
-                "socketpair",
                 "symlink",
                 "truncate",
                 "unshare",

@@ -165,7 +165,7 @@ static void test_full(void **state) {
         for (uint32_t id = 0; id < 3; id++) {
                 assert_int_equal(seats_take(fixture->seats, id, "x"), 0);
         }
-        expect(fixture, &(Credentials){ .uid = 0 }, REFUSAL_NO_FREE_SEAT, "no free seat, MaxPeers=3");
+        expect(fixture, &(Credentials){ .uid = 0 }, REFUSAL_NO_FREE_SEAT, "all of MaxPeers=3 are taken");
         talloc_free(fixture);
 }
 

@@ -7,11 +7,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/unit/testing.h"
@@ -134,65 +132,6 @@ static void test_somebody_elses_file_is_not_removed(void **state) {
         place_end(place);
 }
 
-/* ---- Inherited ---- */
-
-/* Runs listener_inherit() in a child that has `fd` as descriptor 3, as systemd passes it. Exits with 0 for a listener,
- * 1 for none, 2 for an error, which goes to `error`. */
-static int inherit(void *ctx, int fd, const char *name, char error[static 256]) {
-        int ends[2], status = 0;
-        ssize_t n;
-        pid_t child;
-
-        assert_int_equal(pipe(ends), 0);
-        child = fork();
-        if (child == 0) {
-                char *why = NULL, pid[16];
-                Fd *listener = NULL;
-                int r;
-
-                snprintf(pid, sizeof(pid), "%d", getpid());
-                setenv("LISTEN_PID", pid, 1);
-                setenv("LISTEN_FDS", "1", 1);
-                setenv("LISTEN_FDNAMES", name, 1);
-                dup2(ends[1], 9);
-                dup2(fd, 3);
-                r = listener_inherit(ctx, &listener, &why);
-                if (why && write(9, why, strlen(why)) < 0) {
-                        _exit(3);
-                }
-                _exit(r < 0 ? 2 : listener ? 0 : 1);
-        }
-        close(ends[1]);
-        assert_int_equal(waitpid(child, &status, 0), child);
-        n = read(ends[0], error, 255);
-        error[n > 0 ? n : 0] = '\0';
-        close(ends[0]);
-        return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-static void test_inherited_sockets_are_checked(void **state) {
-        Place *place = place_new(*state);
-        OwnFile *file;
-        Fd *good = open_listener(place, 0, &file);
-        int other = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0),
-            tcp = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        char error[256];
-
-        assert_int_equal(inherit(place, fd_get(good), "peers", error), 0);
-        assert_int_equal(inherit(place, fd_get(good), "unknown", error), 0);
-        assert_int_equal(inherit(place, fd_get(good), "control", error), 2);
-        assert_string_equal(error, "Inherited descriptor 3 is called \"control\", not \"peers\"; set "
-                                   "FileDescriptorName=peers in the socket unit");
-        assert_int_equal(inherit(place, other, "peers", error), 2);
-        assert_string_equal(
-                error, "Inherited descriptor 3 (\"peers\") is not a listening AF_UNIX stream socket; use "
-                       "ListenStream= with a path");
-        assert_int_equal(inherit(place, tcp, "peers", error), 2);
-        close(other);
-        close(tcp);
-        place_end(place);
-}
-
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 TEST(test_opened_and_removed),
@@ -201,7 +140,6 @@ int main(void) {
                 TEST(test_a_file_that_is_no_socket_is_left_alone),
                 TEST(test_paths_that_cannot_be),
                 TEST(test_somebody_elses_file_is_not_removed),
-                TEST(test_inherited_sockets_are_checked),
         };
 
         return cmocka_run_group_tests_name("listener", tests, NULL, NULL);

@@ -33,7 +33,7 @@ class Peer:
     each would otherwise hold 20,000 descriptors in the process of the test.
     """
 
-    def __init__(self, path, vectors, *, listener=False):
+    def __init__(self, path, vectors, *, listener=False, wait=True):
         self.n_vectors = vectors
         self.ids = {}  # VM ID: the kernel's numbers of its eventfds, in the order of their vectors
         self.disconnects = 0
@@ -44,10 +44,12 @@ class Peer:
             self._owned = stack
             self._socket.settimeout(TIMEOUT)
             self._socket.connect(str(path))
-            self._handshake()
+            if wait:
+                self.finish()
             self._owned = stack.pop_all()
 
-    def _handshake(self):
+    def finish(self):
+        """Takes the greeting and its own doorbells: of itself, unless it was told not to wait for them."""
         version, _ = self._receive()
         if version != 0:
             raise Refused(version)

@@ -52,10 +52,17 @@ def _prepare_child():
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(_USUAL_DESCRIPTORS, most), most))
 
 
+def _prepare_service():
+    """Runs in the child: it ends when the test does, and has as many descriptors as there are."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 class Process:
     """A child whose stderr (and stdout) go to a log file."""
 
-    def __init__(self, command, log, *, fds=(), environment=None, user=None):
+    def __init__(self, command, log, *, fds=(), environment=None, user=None, all_descriptors=False):
         self.log = pathlib.Path(log)
         self._stream = self.log.open("ab")
         self._stream.write(("$ " + " ".join(map(str, command)) + "\n").encode())
@@ -69,7 +76,7 @@ class Process:
             stderr=self._stream,
             pass_fds=fds,
             env={**os.environ, **(environment or {})},
-            preexec_fn=_prepare_child,
+            preexec_fn=_prepare_service if all_descriptors else _prepare_child,
             **who,
         )
         self.pid = self._child.pid

@@ -61,6 +61,13 @@ class Server:
         return self.process.wait()
 
     def kill(self):
+        """Ends it, by force if need be: a server that is killed cannot remove its names."""
+        if self.process.status() is None:
+            self.process.signal(signal.SIGTERM)
+            try:
+                self.process.wait(seconds=5)
+            except Timeout:
+                pass
         self.process.kill()
         self._notify.shutdown(socket.SHUT_RDWR)  # ends the reader
         self._reader.join()

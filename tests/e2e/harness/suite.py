@@ -12,6 +12,7 @@ import sys
 import tempfile
 
 from .guest import Guest
+from .manager import Manager
 from .peer import Peer
 from .qemu import NO_GUEST, Qemu, doorbell_device
 from .server import Server
@@ -66,12 +67,27 @@ class Workshop(contextlib.ExitStack):
         path.write_text(text)
         return self._server(name, "--definition", path)
 
+    def managed(self, name, text, store=4096):
+        """A definition's server that can be killed and started again, with its fd store."""
+        path = self.folder / f"{name}.domain"
+        path.write_text(text)
+        arguments = ["--definition", path, f"--fd-store={store}", "-v"]
+        manager = Manager(self._program, self.folder, self.logs / f"{name}.log", name, arguments)
+        self.callback(manager.end)
+        manager.start()
+        return manager
+
     def _server(self, name, *arguments):
         server = Server(self._program, self.folder, self.logs / f"{name}.log", name, arguments)
         return self._own(server, server.kill)
 
     def peer(self, server, vectors, *, listener=False):
         peer = Peer(server.path, vectors, listener=listener)
+        return self._own(peer, peer.close)
+
+    def start_peer(self, server, vectors):
+        """A peer that has connected and read nothing yet; finish() waits for its doorbells."""
+        peer = Peer(server.path, vectors, wait=False)
         return self._own(peer, peer.close)
 
     @staticmethod

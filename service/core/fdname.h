@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the descriptors are called that come from systemd: from socket units and from the fd store (FDNAME=,
+ * sd_pid_notify_with_fds(3)). The only place that knows the grammar:
+ *
+ *   peers                   the listening socket
+ *   memory, ledger          of the domain
+ *   doorbells-VMID          the bag with a seat's eventfds
+ *   peer-VMID-SERIAL        a peer's connection; the serial tells it from an earlier one on the same seat
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct FdName FdName;
+
+typedef enum FdKind {
+        FD_PEERS,
+        FD_MEMORY,
+        FD_LEDGER,
+        FD_DOORBELLS,
+        FD_PEER,
+        _FD_KIND_MAX,
+        _FD_KIND_INVALID = -22,
+} FdKind;
+
+/* Long enough for each name, with its NUL. */
+#define FDNAME_SIZE 40U
+
+struct FdName {
+        FdKind kind;
+        uint32_t vm_id;  /* FD_DOORBELLS, FD_PEER */
+        uint64_t serial; /* FD_PEER; never 0 */
+};
+
+void fdname_format(const FdName *name, char ret[static FDNAME_SIZE]);
+
+/* False for what fdname_format() never writes; *ret is untouched then. */
+bool fdname_parse(const char *text, FdName *ret);

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""As much of systemd as a server needs that is restarted: its socket, its notifications, its fd store.
+
+Beside the tests on a booted systemd: this one can be told to lose, forge and delay what the real one keeps.
+"""
+
+import os
+import select
+import socket
+import threading
+
+from .process import TIMEOUT, Deadline, Process, Timeout
+from .server import ServerFailed
+
+FIRST_FD = 3  # SD_LISTEN_FDS_START
+
+# Puts the descriptors where systemd puts them, and names the process that is meant.
+_LAUNCHER = """
+import os, sys
+fds = [int(fd) for fd in sys.argv[1].split(",") if fd]
+high = [os.dup2(fd, 10000 + i) for i, fd in enumerate(fds)]
+for i, fd in enumerate(high):
+    os.dup2(fd, 3 + i)
+    os.set_inheritable(3 + i, True)
+    os.close(fd)
+os.environ["LISTEN_PID"] = str(os.getpid())
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+class Manager:
+    """Keeps a server's socket and descriptors over its deaths."""
+
+    def __init__(self, program, folder, log, name, arguments):
+        self.path = folder / f"{name}.sock"
+        self._command = [program, *arguments]
+        self._log = log
+        self._notify_path = folder / f"{name}.notify"
+        self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._notify.bind(str(self._notify_path))
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(str(self.path))
+        self._listener.listen(4096)
+        self._lock = threading.Lock()
+        self._ready = threading.Event()
+        self.store = []  # (name, descriptor)
+        self.process = None
+        self._wake, self._woken = os.pipe()
+        self._reader = threading.Thread(target=self._read_notifications, daemon=True)
+        self._reader.start()
+
+    def _read_notifications(self):
+        poll = select.poll()
+        poll.register(self._notify, select.POLLIN)
+        poll.register(self._wake, select.POLLIN)
+        while True:
+            ready = [fd for fd, _ in poll.poll()]
+            if self._wake in ready:
+                return
+            data, fds, _, _ = socket.recv_fds(self._notify, 65536, 16)
+            self._take(dict(line.split("=", 1) for line in data.decode().split("\n") if line), fds)
+
+    def _take(self, fields, fds):
+        with self._lock:
+            if fields.get("FDSTORE") == "1":
+                self.store += [(fields["FDNAME"], fd) for fd in fds]
+            if fields.get("FDSTOREREMOVE") == "1":
+                for name, fd in [entry for entry in self.store if entry[0] == fields["FDNAME"]]:
+                    os.close(fd)
+                    self.store.remove((name, fd))
+        if fields.get("READY") == "1":
+            self._ready.set()
+
+    def names(self):
+        """What is in the store."""
+        with self._lock:
+            return sorted(name for name, _ in self.store)
+
+    def start(self):
+        """Starts the server with the socket and all that it had stored, and waits until it is ready."""
+        self._ready.clear()
+        with self._lock:
+            entries = [("peers", self._listener.fileno()), *reversed(self.store)]
+        for _, fd in entries:
+            os.set_inheritable(fd, True)
+        environment = {
+            "NOTIFY_SOCKET": str(self._notify_path),
+            "LISTEN_FDS": str(len(entries)),
+            "LISTEN_FDNAMES": ":".join(name for name, _ in entries),
+        }
+        launcher = ["python3", "-c", _LAUNCHER, ",".join(str(fd) for _, fd in entries)]
+        self.process = Process(
+            [*launcher, *self._command],
+            self._log,
+            fds=[fd for _, fd in entries],
+            environment=environment,
+            all_descriptors=True,
+        )
+        deadline = Deadline()
+        while not self._ready.wait(0.02):
+            if self.process.status() is not None:
+                raise ServerFailed(f"ended with {self.process.status()}: {self.process.output()}")
+            if not deadline.left():
+                raise Timeout(f"the server was not ready after {TIMEOUT} s: {self.process.output()}")
+
+    def kill(self):
+        """kill -9, and all that it had sent before is taken in, as PID 1 does."""
+        self.process.kill()
+        self.settle()
+
+    def settle(self):
+        """Waits until the notifications that were sent are taken in."""
+        marker = f"settled-{os.urandom(4).hex()}"
+        done = threading.Event()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, open("/dev/null", "rb") as null:
+            sender.connect(str(self._notify_path))
+            socket.send_fds(sender, [f"FDSTORE=1\nFDNAME={marker}".encode()], [null.fileno()])
+            deadline = Deadline()
+            while marker not in self.names():
+                if not deadline.left():
+                    raise Timeout("notifications were not read")
+                done.wait(0.002)
+            sender.send(f"FDSTOREREMOVE=1\nFDNAME={marker}".encode())
+            while marker in self.names():
+                done.wait(0.002)
+
+    def restart(self):
+        self.kill()
+        self.start()
+
+    def end(self):
+        if self.process:
+            self.process.kill()
+        os.write(self._woken, b"x")
+        self._reader.join()
+        for _, fd in self.store:
+            os.close(fd)
+        for fd in (self._wake, self._woken):
+            os.close(fd)
+        self._notify.close()
+        self._listener.close()

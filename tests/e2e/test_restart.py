@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""kill -9 and start again: no peer is disconnected, IDs and doorbells stay, and what was being told goes on."""
+
+import os
+import signal
+
+from harness import Refused, definition, run
+
+VECTORS = 3
+
+
+def text(**domain):
+    return definition({"Size": "1M", "Vectors": VECTORS, "MaxPeers": 64, **domain}, {"ConnectRate": 0})
+
+
+def ring_all(peers):
+    for peer in peers:
+        for other in peers:
+            for vector in range(VECTORS):
+                peer.ring(other.id, vector)
+                assert other.wait(vector) == 1
+                assert not any(other.unread(other.id)), "another vector was rung"
+
+
+def body(workshop, tap):
+    manager = workshop.managed("domain", text())
+    peers = [workshop.peer(manager, VECTORS) for _ in range(3)]
+    for peer in peers:
+        peer.expect(0, 1, 2)
+    peers[0].memory[0:5] = b"hello"
+
+    with tap.case("the store holds memory, ledger, and two descriptors for each peer"):
+        manager.settle()
+        assert manager.names() == sorted(
+            ["ledger", "memory"] + [f"doorbells-{i}" for i in range(3)] + [f"peer-{i}-{i + 1}" for i in range(3)]
+        ), manager.names()
+
+    with tap.case("after kill -9 the peers are told nothing and ring each other as before"):
+        manager.restart()
+        ring_all(peers)
+        assert [peer.take_messages() for peer in peers] == [0, 0, 0]
+
+    with tap.case("who joins then is told of all, and all of it"):
+        late = workshop.peer(manager, VECTORS)
+        late.expect(0, 1, 2, 3)
+        for peer in peers:
+            peer.expect(3)
+        assert late.id == 3
+        assert late.memory[0:5] == b"hello"
+        assert late.ids == peers[0].ids
+        ring_all([*peers, late])
+
+    with tap.case("who joins while there is no server waits, and is served by the next"):
+        manager.kill()
+        waiting = workshop.start_peer(manager, VECTORS)
+        manager.start()
+        waiting.finish()
+        assert waiting.id == 4
+
+    with tap.case("who left while there was no server has left its seat vacant"):
+        manager.kill()
+        late.close()
+        manager.start()
+        again = workshop.peer(manager, VECTORS)
+        assert again.id == 3, again.id
+        manager.settle()
+        assert len([name for name in manager.names() if name.startswith("peer-3-")]) == 1, manager.names()
+
+    with tap.case("a peer that has read nothing yet is told everything, each doorbell once"):
+        silent = workshop.start_peer(manager, VECTORS)
+        others = [workshop.peer(manager, VECTORS) for _ in range(3)]
+        for _ in range(3):
+            manager.restart()
+        silent.finish()
+        silent.expect(*range(5), *(peer.id for peer in others))
+        assert all(len(doorbells) == VECTORS for doorbells in silent.ids.values()), silent.ids
+        assert silent.ids_of(0, 1, 2) == peers[0].ids_of(0, 1, 2)
+
+    with tap.case("SIGTERM and start is the same"):
+        manager.process.signal(signal.SIGTERM)
+        assert manager.process.wait() == 0
+        manager.settle()
+        manager.start()
+        ring_all(peers)
+
+    with tap.case("a definition that was changed too much gives way to the attached peers"):
+        manager.kill()
+        (workshop.folder / "domain.domain").write_text(text(Size="2M", Vectors=5))
+        manager.start()
+        more = workshop.peer(manager, VECTORS)
+        assert len(more.memory) == 1 << 20
+        assert "Size= was changed, but peers are attached" in manager.process.output()
+        assert "Vectors= was changed, but peers are attached" in manager.process.output()
+
+    with tap.case("a store without the doorbells of a seat is not gone on with, and serving begins anew"):
+        manager.kill()
+        for entry in [entry for entry in manager.store if entry[0] == "doorbells-1"]:
+            os.close(entry[1])
+            manager.store.remove(entry)
+        manager.start()
+        assert "The doorbells of VM ID 1 are not there" in manager.process.output()
+        fresh = workshop.peer(manager, 5)
+        assert (fresh.id, len(fresh.memory)) == (0, 2 << 20)
+        manager.settle()
+        assert manager.names() == ["doorbells-0", "ledger", "memory", "peer-0-1"], manager.names()
+
+    with tap.case("a full store refuses the newcomer and nobody else"):
+        small = workshop.managed("small", text(), store=6)
+        pair = [workshop.peer(small, VECTORS) for _ in range(2)]
+        try:
+            workshop.peer(small, VECTORS)
+            raise AssertionError("a third peer was admitted")
+        except Refused as refused:
+            assert refused.version == 507
+        for peer in pair:
+            peer.expect(0, 1)
+        ring_all(pair)
+
+
+run(body)

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* service/core/fdname: names that are written, and all others refused. */
+
+#include "service/core/fdname.h"
+
+#include "tests/unit/testing.h"
+
+static void test_round_trip(void **state) {
+        static const struct {
+                FdName name;
+                const char *text;
+        } table[] = {
+                { { .kind = FD_PEERS }, "peers" },
+                { { .kind = FD_MEMORY }, "memory" },
+                { { .kind = FD_LEDGER }, "ledger" },
+                { { .kind = FD_DOORBELLS, .vm_id = 65535 }, "doorbells-65535" },
+                { { .kind = FD_PEER, .vm_id = 0, .serial = UINT64_MAX }, "peer-0-18446744073709551615" },
+        };
+
+        for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+                char text[FDNAME_SIZE];
+                FdName name;
+
+                fdname_format(&table[i].name, text);
+                assert_string_equal(text, table[i].text);
+                assert_true(fdname_parse(text, &name));
+                assert_int_equal(name.kind, table[i].name.kind);
+                assert_int_equal(name.vm_id, table[i].name.vm_id);
+                assert_int_equal(name.serial, table[i].name.serial);
+        }
+}
+
+static void test_all_others_are_refused(void **state) {
+        static const char *const table[] = {
+                "",
+                "peer",
+                "peers-0",
+                "peer-1",
+                "peer-1-",
+                "peer-1-0",
+                "peer-01-1",
+                "peer-1-01",
+                "peer--1-1",
+                "peer-1-1x",
+                "peer-65536-1",
+                "peer-1-18446744073709551616",
+                "doorbells",
+                "doorbells-",
+                "doorbells-65536",
+                "doorbells-1-1",
+                "doorbells- 1",
+                "doorbells-+1",
+                "memory ",
+                "Ledger",
+                "control",
+                "unknown",
+        };
+
+        for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+                FdName name = { .vm_id = 7 };
+
+                assert_false(fdname_parse(table[i], &name));
+                assert_int_equal(name.vm_id, 7);
+        }
+}
+
+int main(void) {
+        static const struct CMUnitTest tests[] = {
+                TEST(test_round_trip),
+                TEST(test_all_others_are_refused),
+        };
+
+        return cmocka_run_group_tests_name("fdname", tests, NULL, NULL);
+}
