@@ -5,38 +5,14 @@
 usage: test_guests.py ... 4k|2m    the pages of the domain's memory
 """
 
-import itertools
 import zlib
 
-from harness import definition, huge_pages, run
+from harness import check_doorbells, check_memory, definition, huge_pages, run
 
 VECTORS = 4
 SIZE = 4 << 20
 
 PAGES = {"4k": {}, "2m": {"HugePages": "2M"}}
-
-
-def check_doorbells(*guests):
-    """Each guest rings each vector of each other one; it is heard there, once, and nowhere else."""
-    numbers = {guest.name: guest.info()["id"] for guest in guests}
-    expected = {guest.name: guest.counts() for guest in guests}
-    for sender, receiver in itertools.permutations(guests, 2):
-        for vector in range(VECTORS):
-            sender.ring(numbers[receiver.name], vector)
-            assert receiver.wait(vector) == 1, f"{sender.name} rang vector {vector} of {receiver.name}"
-            expected[receiver.name][vector] += 1
-    counted = {guest.name: guest.counts() for guest in guests}
-    assert counted == expected, f"rings that nobody sent, or that went astray: {counted} instead of {expected}"
-
-
-def check_memory(*guests):
-    """What one guest fills all see, in each byte of the memory."""
-    for seed, writer in enumerate(guests):
-        before = guests[0].sum(0, SIZE)
-        writer.fill(0, SIZE, seed + before)
-        sums = {guest.name: guest.sum(0, SIZE) for guest in guests}
-        assert len(set(sums.values())) == 1, sums
-        assert before not in sums.values(), f"{writer.name} changed nothing"
 
 
 def body(workshop, tap, pages):
@@ -53,10 +29,10 @@ def body(workshop, tap, pages):
             assert guest.info() == {"id": number, "vectors": VECTORS, "size": SIZE}, guest.info()
 
     with tap.case("two guests ring each vector of each other"):
-        check_doorbells(alice, bob)
+        check_doorbells(VECTORS, alice, bob)
 
     with tap.case("two guests see each other's writes"):
-        check_memory(alice, bob)
+        check_memory(SIZE, alice, bob)
         alice.write(SIZE - 8, b"from end")
         assert bob.read(SIZE - 8, 8) == b"from end"
 
@@ -69,27 +45,27 @@ def body(workshop, tap, pages):
 
     carol = workshop.guest("carol", server, VECTORS).wait_ready()
     with tap.case("a third guest rings and is rung by those that were there before"):
-        check_doorbells(alice, bob, carol)
+        check_doorbells(VECTORS, alice, bob, carol)
 
     with tap.case("three guests see each other's writes"):
-        check_memory(alice, bob, carol)
+        check_memory(SIZE, alice, bob, carol)
 
     with tap.case("a guest that reboots keeps its VM ID, and doorbells work both ways"):
         number, contents = bob.info()["id"], alice.sum(0, SIZE)
         bob.reboot()
         assert bob.info()["id"] == number
-        check_doorbells(alice, bob, carol)
+        check_doorbells(VECTORS, alice, bob, carol)
         assert bob.sum(0, SIZE) == contents
 
     with tap.case("a guest whose QEMU was killed has its VM ID again, the memory, and doorbells both ways"):
         number = bob.info()["id"]
         bob.kill()
         assert alice.alive() and carol.alive()
-        check_doorbells(alice, carol)
+        check_doorbells(VECTORS, alice, carol)
         bob = workshop.guest("bob", server, VECTORS).wait_ready()
         assert bob.info()["id"] == number
         assert bob.sum(0, SIZE) == contents
-        check_doorbells(alice, bob, carol)
+        check_doorbells(VECTORS, alice, bob, carol)
 
 
 run(body)

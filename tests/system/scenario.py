@@ -35,6 +35,7 @@ class Stage(Machine):
     def __init__(self, build, logs, tap):
         super().__init__(build, logs)
         self._tap = tap
+        self.build = build
 
     @contextlib.contextmanager
     def case(self, name):

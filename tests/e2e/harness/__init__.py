@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What the end-to-end tests are made of: servers, QEMUs, guests and peers, each ended with the test that started it."""
 
+from .checks import check_doorbells, check_memory
 from .guest import AgentError, Guest
 from .host import huge_pages, hugetlbfs
 from .peer import Peer, Refused
@@ -24,6 +25,8 @@ __all__ = [
     "Tap",
     "Timeout",
     "Workshop",
+    "check_doorbells",
+    "check_memory",
     "definition",
     "doorbell_device",
     "eventfd_id",

@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Restarts, crashes and upgrades of a server under running guests: nothing changes for them."""
+
+import types
+
+from scenario import run, service_of, socket_of
+
+from harness import Workshop, check_doorbells, check_memory, definition, until
+
+VECTORS = 3
+SIZE = 1 << 20
+SERVICE = service_of("ring")
+
+
+def main_pid(machine):
+    return machine.show(SERVICE, "MainPID")
+
+
+def replaced(machine, old):
+    """Waits until another process serves."""
+    until(
+        lambda: main_pid(machine) not in ("0", old) and machine.is_active(SERVICE),
+        "systemd has started the server again",
+    )
+
+
+def kill(machine, signal):
+    old = main_pid(machine)
+    machine.systemctl("kill", "--kill-whom=main", "-s", signal, SERVICE)
+    replaced(machine, old)
+
+
+def body(machine):
+    machine.define("ring", definition({"Size": SIZE, "Vectors": VECTORS, "MaxPeers": 64}, {"ConnectRate": 0}))
+    machine.drop_in(SERVICE, "[Service]\nWatchdogSec=2s\nTimeoutAbortSec=1s\n")
+    machine.systemctl("start", SERVICE)
+    domain = types.SimpleNamespace(path=machine.path(socket_of("ring")))
+    workshop = machine.enter_context(Workshop("/nonexistent", machine.build, machine.logs / "guests"))
+    guests = [workshop.guest(name, domain, VECTORS) for name in ("alice", "bob")]
+    for guest in guests:
+        guest.wait_ready()
+    numbers = [guest.info()["id"] for guest in guests]
+
+    def check():
+        assert all(guest.alive() for guest in guests)
+        assert [guest.info()["id"] for guest in guests] == numbers
+        check_doorbells(VECTORS, *guests)
+        check_memory(SIZE, *guests)
+
+    check()
+    guests[0].write(0, b"before the restarts")
+    for what, restart in (
+        ("systemctl restart", lambda: machine.systemctl("restart", SERVICE)),
+        ("kill -9", lambda: kill(machine, "KILL")),
+        ("a crash", lambda: kill(machine, "SEGV")),
+        ("the end that a forbidden system call has", lambda: kill(machine, "SYS")),
+        ("daemon-reload and kill -9", lambda: (machine.systemctl("daemon-reload"), kill(machine, "KILL"))),
+        ("daemon-reexec and restart", lambda: (machine.systemctl("daemon-reexec"), machine.systemctl("restart", SERVICE))),
+    ):
+        with machine.case(f"guests do not notice {what}"):
+            contents = guests[1].sum(0, SIZE)
+            restart()
+            assert guests[1].sum(0, SIZE) == contents
+            check()
+
+    with machine.case("a server that hangs is replaced by the watchdog, and guests do not notice"):
+        old = main_pid(machine)
+        machine.systemctl("kill", "--kill-whom=main", "-s", "STOP", SERVICE)
+        replaced(machine, old)
+        check()
+
+    with machine.case("a ring during the restart arrives"):
+        machine.systemctl("kill", "--kill-whom=main", "-s", "KILL", SERVICE)
+        guests[0].ring(numbers[1], 0)
+        assert guests[1].wait(0) == 1
+        until(lambda: machine.is_active(SERVICE), "the server runs again")
+
+    with machine.case("ten restarts in a row while peers come and go: none is lost, IDs and doorbells stay"):
+        peers = []
+        for _ in range(10):
+            machine.systemctl("kill", "--kill-whom=main", "-s", "KILL", SERVICE)
+            peers.append(machine.peer("ring", VECTORS))
+        for peer in peers:
+            peer.expect(*numbers, *(other.id for other in peers))
+            assert all(len(doorbells) == VECTORS for doorbells in peer.ids.values()), peer.ids
+        assert len({peer.id for peer in peers}) == 10
+        for peer in peers:
+            for vector in range(VECTORS):
+                peers[0].ring(peer.id, vector)
+                assert peer.wait(vector) == 1
+        for peer in peers:
+            peer.close()
+        check()
+
+    with machine.case("the journal tells that each server went on where the one before stopped"):
+        assert any("Went on with 2 peers of the server before" in line for line in machine.messages(SERVICE))
+
+    with machine.case("systemctl stop ends the domain: the next start has new memory and nobody in it"):
+        machine.systemctl("stop", SERVICE)
+        machine.systemctl("start", SERVICE)
+        peer = machine.peer("ring", VECTORS)
+        assert peer.id == 0
+        assert not any(peer.memory[0:64])
+
+
+run(body)
