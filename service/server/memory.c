@@ -308,6 +308,10 @@ uint64_t memory_size(const Memory *memory) {
         return memory->size;
 }
 
+bool memory_is_adopted(const Memory *memory) {
+        return memory->file && !memory->file->created;
+}
+
 int memory_open_readonly(const Memory *memory) {
         return errno_or(fcntl(fd_get(memory->readonly), F_DUPFD_CLOEXEC, 3));
 }

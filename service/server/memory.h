@@ -65,6 +65,9 @@ int memory_fd(const Memory *memory);
 
 uint64_t memory_size(const Memory *memory);
 
+/* Whether an existing file was adopted, with what was in it. */
+bool memory_is_adopted(const Memory *memory);
+
 /* A descriptor that can only ever be read and mapped read-only; the caller closes it. Nobody can open it for writing
  * again through /proc/self/fd, but root, the server's own user and, with Path=, those whom the file's mode lets. All
  * such descriptors share one file offset. Negative errno. Works in the sandbox (fcntl(F_DUPFD_CLOEXEC)). */

@@ -39,6 +39,8 @@ struct Server {
         bool drop_in;
         bool verbose;
         bool said_noteworthy;
+        bool said_wipe_short;
+        bool ending; /* the domain ends when its memory is wiped, or at once */
         Event *event;
         Peers *peers;
         Arrivals *arrivals;
@@ -81,12 +83,33 @@ static int on_status(sd_event_source *source, uint64_t usec, void *userdata) {
 
 /* ---- Idle ---- */
 
+static void server_wipe(Server *server) {
+        server->wiped = 0;
+        server->said_wipe_short = false;
+        arrivals_pause(server->arrivals, PAUSE_WIPE, true);
+        (void) event_source_arm_once(server->wiping);
+}
+
+static void server_end(Server *server) {
+        server_stop(server, "the last peer left, Keep=until-idle");
+}
+
+/* The memory is as new. The domain ends if it was to, and otherwise those who wait may come. */
+static void server_wiped(Server *server) {
+        if (server->ending) {
+                server_end(server);
+        } else {
+                arrivals_pause(server->arrivals, PAUSE_WIPE, false);
+        }
+}
+
 /* One slice of zeroes; newcomers wait until all is done, so that nobody sees what others left. */
 static int on_wipe(sd_event_source *source, void *userdata) {
         Server *server = talloc_get_type_abort(userdata, Server);
         int r = memory_wipe(server->domain.memory, server->wiped, WIPE_SLICE, &server->wiped);
 
-        if (r == MEMORY_WIPE_SHORT) {
+        if (r == MEMORY_WIPE_SHORT && !server->said_wipe_short) {
+                server->said_wipe_short = true;
                 log_record(
                         LOG_ERR, MESSAGE_WIPE_FAILED, NULL, 0,
                         "A peer gave pages of the memory back, and they cannot be had again; a VM that touches "
@@ -100,19 +123,18 @@ static int on_wipe(sd_event_source *source, void *userdata) {
         if (server->wiped < memory_size(server->domain.memory)) {
                 return event_source_arm_once(server->wiping);
         }
-        arrivals_pause(server->arrivals, PAUSE_WIPE, false);
+        server_wiped(server);
         return 0;
 }
 
 static void server_idle(Server *server) {
         const Definition *definition = server->domain.definition;
 
-        if (definition->keep == KEEP_UNTIL_IDLE && !arrivals_pending(server->arrivals)) {
-                server_stop(server, "the last peer left, Keep=until-idle");
-        } else if (definition->wipe_when_idle) {
-                server->wiped = 0;
-                arrivals_pause(server->arrivals, PAUSE_WIPE, true);
-                (void) event_source_arm_once(server->wiping);
+        server->ending = definition->keep == KEEP_UNTIL_IDLE && !arrivals_pending(server->arrivals);
+        if (definition->wipe_when_idle) {
+                server_wipe(server);
+        } else if (server->ending) {
+                server_end(server);
         }
 }
 
@@ -390,5 +412,10 @@ int server_run(Server *server) {
                    memory_describe(server->domain.memory), seats_vectors(server->domain.seats));
         notify_send(server->notify, "READY=1");
         server_changed(server);
+        if (server->domain.definition->wipe_when_idle && memory_is_adopted(server->domain.memory) &&
+            peers_count(server->peers) == 0) {
+                /* Whoever ended before did not come to it. */
+                server_wipe(server);
+        }
         return sd_event_loop(server->event->loop);
 }
