@@ -351,6 +351,13 @@ static void restore_peers(Server *server, Inheritance *inheritance) {
                    lost ? "; others were gone" : "");
 }
 
+/* How many descriptors messages may have in flight: what the kernel allows, without the doorbells in the fd store. */
+static uint64_t descriptors_in_flight(const ServerParts *parts) {
+        uint64_t stored = (uint64_t) parts->definition->max_peers * parts->definition->vectors;
+
+        return parts->succession ? parts->nofile - stored : parts->nofile;
+}
+
 static int server_init(Server *server, const ServerParts *parts) {
         const PeersOps ops = { .joined = on_joined, .left = on_left, .userdata = server };
         int r = domain_init(&server->domain, server, parts);
@@ -367,7 +374,8 @@ static int server_init(Server *server, const ServerParts *parts) {
                 r = server_add_sources(server);
         }
         if (r >= 0) {
-                r = peers_new(server, server->event, &server->domain, parts->nofile, &ops, &server->peers);
+                r = peers_new(server, server->event, &server->domain, descriptors_in_flight(parts), &ops,
+                              &server->peers);
         }
         if (r >= 0) {
                 r = arrivals_new(server, server->event, &server->domain, server->peers, parts->listener,

@@ -87,14 +87,34 @@ static int raise_descriptors(Start *start) {
         return errno_or(setrlimit(RLIMIT_NOFILE, &limit));
 }
 
+/* Each seat takes two places in the fd store, and memory and ledger two more. */
+static int check_store(Start *start) {
+        const Definition *definition = start->parts.definition;
+        uint64_t needed = (uint64_t) definition->max_peers * 2 + 2;
+
+        if (start->options.fd_store == 0 || needed <= start->options.fd_store) {
+                return 0;
+        }
+        start->error = talloc_asprintf(
+                start,
+                "MaxPeers=%" PRIu32 " takes %" PRIu64 " places in systemd's fd store, but it has "
+                "%" PRIu32 "; raise FileDescriptorStoreMax= and --fd-store=, or lower MaxPeers=",
+                definition->max_peers, needed, start->options.fd_store);
+        return -ENOSPC;
+}
+
 /* A domain that the descriptors do not suffice for does not start: it would refuse its last peers some day. */
 static int check_descriptors(Start *start) {
         const Definition *definition = start->parts.definition;
         uint64_t needed = (uint64_t) definition->max_peers * (definition->vectors + 1) +
                           DESCRIPTORS_OF_OUR_OWN;
 
+        if (start->options.fd_store > 0) {
+                /* Those of the doorbells are in flight as well, as long as they are in the store. */
+                needed += (uint64_t) definition->max_peers * definition->vectors;
+        }
         if (start->parts.drop_in || needed <= start->parts.nofile) {
-                return 0;
+                return check_store(start);
         }
         start->error = talloc_asprintf(start,
                                        "MaxPeers=%" PRIu32 " with Vectors=%" PRIu32 " takes %" PRIu64

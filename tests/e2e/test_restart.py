@@ -5,7 +5,7 @@
 import os
 import signal
 
-from harness import Refused, definition, run
+from harness import ServerFailed, definition, run
 
 VECTORS = 3
 
@@ -105,17 +105,13 @@ def body(workshop, tap):
         manager.settle()
         assert manager.names() == ["doorbells-0", "ledger", "memory", "peer-0-1"], manager.names()
 
-    with tap.case("a full store refuses the newcomer and nobody else"):
-        small = workshop.managed("small", text(), store=6)
-        pair = [workshop.peer(small, VECTORS) for _ in range(2)]
+    with tap.case("a domain that the store has no room for does not start, and says what is too large"):
         try:
-            workshop.peer(small, VECTORS)
-            raise AssertionError("a third peer was admitted")
-        except Refused as refused:
-            assert refused.version == 507
-        for peer in pair:
-            peer.expect(0, 1)
-        ring_all(pair)
+            workshop.managed("large", text(), store=129)
+            raise AssertionError("it started")
+        except ServerFailed as failed:
+            assert "ended with 78" in str(failed), failed
+            assert "MaxPeers=64 takes 130 places in systemd's fd store, but it has 129" in str(failed), failed
 
 
 run(body)

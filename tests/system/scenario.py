@@ -37,6 +37,9 @@ class Stage(Machine):
         self._tap = tap
         self.build = build
 
+    def comment(self, text):
+        self._tap.comment(text)
+
     @contextlib.contextmanager
     def case(self, name):
         """A scenario. The journal of one that fails stays in the logs."""

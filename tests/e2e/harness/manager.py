@@ -129,6 +129,9 @@ class Manager:
         self.start()
 
     def end(self):
+        """Ends it all. Doing so twice is doing so once."""
+        if self._notify.fileno() < 0:
+            return
         if self.process:
             self.process.kill()
         os.write(self._woken, b"x")

@@ -2,11 +2,13 @@
 """A peer that is no VM: speaks the ivshmem protocol, so that a test can see and ring what a VM would."""
 
 import contextlib
+import fcntl
 import mmap
 import os
 import select
 import socket
 import struct
+import termios
 
 from .process import TIMEOUT, Deadline, Timeout, eventfd_count, eventfd_id
 
@@ -78,6 +80,14 @@ class Peer:
         else:
             self._owned.callback(os.close, fd)
             self._fds.setdefault(number, []).append(fd)
+
+    def unread_messages(self):
+        """How many messages have come that were not taken, without taking them."""
+        size = fcntl.ioctl(self._socket, termios.FIONREAD, bytes(4))
+        return struct.unpack("i", size)[0] // 8
+
+    def fileno(self):
+        return self._socket.fileno()
 
     def take_messages(self):
         """Takes what the server has sent up to now, and returns how many messages that were."""

@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""kill -9 before each single system call of a join and of a leave: nothing is told twice, and nothing is left out.
+
+A first run shows which calls there are; then the server is killed when it enters each of them. What happens between two
+calls are stores to the ledger only; tests/model/test-ledger-steps.c stops between those.
+"""
+
+import collections
+import itertools
+import pathlib
+import re
+import shutil
+
+from harness import Skip, definition, run, until
+from harness.process import Process
+
+VECTORS = 2
+
+_numbers = itertools.count()
+
+
+class Tracer:
+    """strace on a running process: writes its calls down, and kills it when it enters one of them, if told to."""
+
+    def __init__(self, workshop, pid, kill=None):
+        self._calls = workshop.logs / f"calls-{next(_numbers)}"
+        inject = ["-e", f"inject={kill[0]}:signal=SIGKILL:when={kill[1]}"] if kill else []
+        self._process = Process(["strace", "-o", self._calls, *inject, "-p", pid], workshop.logs / "strace.log")
+        until(lambda: "attached" in self._process.output(), "strace is attached")
+
+    def end(self):
+        self._process.kill()
+
+    def calls(self):
+        """Each call as its name and how often it had been made, itself included. The first is what strace found it in."""
+        names = re.findall(r"^(\w+)\(", self._calls.read_text(), re.MULTILINE)[1:]
+        seen = collections.Counter()
+        for name in names:
+            seen[name] += 1
+            yield name, seen[name]
+
+
+def is_waiting(pid):
+    """Whether nobody traces the process, and it waits for something."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return "TracerPid:\t0\n" in status and "State:\tS" in status
+
+
+def wait_done(manager, tracer, condition):
+    """Waits until the server is dead, or has done what it had to. A dead one is started again; returns its calls."""
+    process = manager.process
+    until(lambda: process.status() is not None or condition(), "the server died or did what it had to")
+    tracer.end()
+    until(lambda: process.status() is not None or is_waiting(process.pid), "the server died or waits for more")
+    if process.status() is not None:
+        manager.kill()
+        manager.start()
+    return list(tracer.calls())
+
+
+def check(peers, seats):
+    for peer in peers:
+        peer.expect(*seats)
+    first = peers[0].ids
+    for peer in peers:
+        assert peer.ids == first, f"{peer.id} was told {peer.ids}, {peers[0].id} was told {first}"
+        assert all(len(doorbells) == VECTORS for doorbells in peer.ids.values()), peer.ids
+        assert peer.disconnects == 0
+
+
+def start(workshop, n_peers):
+    """A domain with peers that have read all there is."""
+    name = f"domain-{next(_numbers)}"
+    manager = workshop.managed(name, definition({"Size": "64K", "Vectors": VECTORS}, {"ConnectRate": 0}))
+    peers = [workshop.peer(manager, VECTORS) for _ in range(n_peers)]
+    check(peers, range(n_peers))
+    manager.settle()
+    return manager, peers
+
+
+def join(workshop, kill=None):
+    """A third peer joins two."""
+    manager, peers = start(workshop, 2)
+    tracer = Tracer(workshop, manager.process.pid, kill)
+    third = workshop.start_peer(manager, VECTORS)
+    wanted = {third: 3 + 3 * VECTORS, peers[0]: VECTORS, peers[1]: VECTORS}
+    calls = wait_done(manager, tracer, lambda: all(peer.unread_messages() >= n for peer, n in wanted.items()))
+    try:
+        third.finish()
+        check([*peers, third], range(3))
+    except ConnectionError:
+        # Accepted, and not yet in the store: it never heard a word, and its place is for the next.
+        assert not hasattr(third, "id"), "a peer that had begun to join was cut off"
+        check(peers, range(2))
+        check([*peers, workshop.peer(manager, VECTORS)], range(3))
+    manager.end()
+    return calls
+
+
+def leave(workshop, kill=None):
+    """One of three peers leaves."""
+    manager, peers = start(workshop, 3)
+    tracer = Tracer(workshop, manager.process.pid, kill)
+    peers.pop(1).close()
+    calls = wait_done(manager, tracer, lambda: "peer-1-2" not in manager.names())
+    again = workshop.peer(manager, VECTORS)
+    assert again.id == 1, f"VM ID {again.id} for who comes back"
+    check([*peers, again], range(3))
+    manager.settle()
+    assert len([name for name in manager.names() if name.startswith("peer-1-")]) == 1, manager.names()
+    manager.end()
+    return calls
+
+
+def body(workshop, tap):
+    if not shutil.which("strace"):
+        raise Skip("strace is not installed")
+    for action, least in ((join, {"accept4", "sendmmsg", "sendmsg"}), (leave, {"shutdown", "sendmsg"})):
+        with tap.case(f"killed before each system call of a {action.__name__}, the next server makes it whole"):
+            calls = action(workshop)
+            assert least <= {name for name, _ in calls}, calls
+            for call in calls:
+                action(workshop, call)
+            tap.comment(f"{len(calls)} calls")
+
+
+run(body)
