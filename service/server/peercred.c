@@ -137,6 +137,10 @@ static int read_unit(int socket, Credentials *credentials) {
         char *unit = NULL, *machine;
         int r;
 
+        if (credentials->pid == 0) {
+                /* A process of a PID namespace that ours cannot see. To libsystemd 0 is ourselves. */
+                return 0;
+        }
         if (pidfd < 0) {
                 return short_or_none(errno_negative());
         }
