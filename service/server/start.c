@@ -8,6 +8,7 @@
 #include "service/server/start.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <libgen.h>
 #include <signal.h>
@@ -21,6 +22,7 @@
 
 #include "service/base/error.h"
 #include "service/base/log.h"
+#include "service/server/backlog.h"
 #include "service/server/daemon.h"
 #include "service/server/inherited.h"
 #include "service/server/isolation.h"
@@ -44,7 +46,11 @@
 
 /* sysexits.h has these for what the user can mend; systemd shows them by name. */
 #define EXIT_USAGE 64
+#define EXIT_UNAVAILABLE 69
 #define EXIT_CONFIG 78
+
+/* Before a start that failed is tried again. */
+#define RETRY_SECONDS 1
 
 typedef struct Start {
         Options options;
@@ -53,7 +59,9 @@ typedef struct Start {
         Server *server;
         OwnFile *pid_file;  /* NULL: none */
         int ready;          /* -EBADF: not in the background */
+        int n_inherited;    /* descriptors that systemd passed */
         bool config_is_bad; /* starting again is of no use before somebody mends it */
+        bool serving;       /* what fails now did not fail at the start */
         char *error;        /* why a step failed, where errno does not say it all */
 } Start;
 
@@ -73,6 +81,7 @@ static int close_inherited(Start *start) {
         for (int i = 0; i < n; i++) {
                 keep[i] = SD_LISTEN_FDS_START + i;
         }
+        start->n_inherited = n;
         return isolation_close_inherited(keep, (size_t) n);
 }
 
@@ -328,6 +337,7 @@ static int isolate(Start *start) {
 /* ---- The whole ---- */
 
 static int serve(Start *start) {
+        start->serving = true;
         if (start->ready >= 0) {
                 daemon_ready(&start->ready);
         }
@@ -386,12 +396,55 @@ static void clean_up(Start *start) {
         }
 }
 
+static bool is_listener(int fd) {
+        return sd_is_socket_unix(fd, SOCK_STREAM, /* listening= */ 1, NULL, 0) > 0;
+}
+
+/* Whether a predecessor left something that must not be lost. */
+static bool has_inheritance(const Start *start) {
+        bool found = false;
+
+        for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + start->n_inherited; fd++) {
+                found |= fcntl(fd, F_GETFD) >= 0 && !is_listener(fd);
+        }
+        return found;
+}
+
+/* A server that cannot start answers those who woke it, else they would wake it again. */
+static void turn_away(const Start *start) {
+        for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + start->n_inherited; fd++) {
+                if (is_listener(fd)) {
+                        backlog_refuse(fd, BACKLOG_READING_MSEC);
+                }
+        }
+}
+
+/*
+ * What somebody has to mend is not tried again by systemd (RestartPreventExitStatus=), and who waits is told. But where
+ * that would end the lives of a predecessor's peers it is tried until it was mended, at a bearable pace.
+ */
+static int exit_status(const Start *start) {
+        if (start->serving || start->parts.drop_in) {
+                return EXIT_FAILURE;
+        }
+        if (has_inheritance(start)) {
+                (void) sleep(RETRY_SECONDS);
+                return EXIT_FAILURE;
+        }
+        turn_away(start);
+        return start->config_is_bad ? EXIT_CONFIG : EXIT_UNAVAILABLE;
+}
+
 static int report(const Start *start, int r) {
+        const char *why = start->error ?: strerror(-r);
+
         if (r >= 0) {
                 return EXIT_SUCCESS;
         }
-        log_plain(LOG_ERR, "%s", start->error ?: strerror(-r));
-        return start->config_is_bad ? EXIT_CONFIG : EXIT_FAILURE;
+        log_plain(LOG_ERR, "%s", why);
+        /* Not with notify.h, which may not have come to be, and is allowed to be late. */
+        (void) sd_notifyf(/* unset_environment= */ 0, "STATUS=%s", why);
+        return exit_status(start);
 }
 
 /* A log that nobody reads any more must not end us. */

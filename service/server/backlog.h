@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Who waits in a listening socket of a server that cannot start. */
+#pragma once
+
+/* How long clients have to read the answer and close; QEMU does at once. */
+#define BACKLOG_READING_MSEC 3000
+
+/*
+ * Tells everybody who waits that the domain is not available, and waits until they have closed (docs/decisions/0011
+ * says why), for so long at most. Left alone they would have the socket's owner start us again, and again.
+ */
+void backlog_refuse(int listener, int wait_msec);
