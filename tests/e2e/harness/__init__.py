@@ -3,7 +3,7 @@
 
 from .checks import check_doorbells, check_memory
 from .guest import AgentError, Guest
-from .host import huge_pages, hugetlbfs
+from .host import huge_pages, huge_pages_to_change, hugetlbfs
 from .peer import Peer, Refused
 from .process import Timeout, eventfd_id, until
 from .qemu import DEVICE_ID, Qemu, QmpError, doorbell_device, plain_device
@@ -31,6 +31,7 @@ __all__ = [
     "doorbell_device",
     "eventfd_id",
     "huge_pages",
+    "huge_pages_to_change",
     "hugetlbfs",
     "plain_device",
     "run",

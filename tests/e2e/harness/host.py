@@ -27,13 +27,17 @@ def _pool_lock():
         os.close(fd)
 
 
-@contextlib.contextmanager
-def huge_pages(count):
-    """Adds so many 2M pages to the machine's pool, and takes as many away at the end, whatever others did meanwhile."""
+def _check_huge_pages():
     if os.geteuid() != 0:
         raise Skip("root is needed to reserve huge pages")
     if not _POOL.exists():
         raise Skip("this kernel has no 2M pages")
+
+
+@contextlib.contextmanager
+def huge_pages(count):
+    """Adds so many 2M pages to the machine's pool, and takes as many away at the end, whatever others did meanwhile."""
+    _check_huge_pages()
     with _pool_lock():
         before = _number("nr_hugepages")
         (_POOL / "nr_hugepages").write_text(str(before + count))
@@ -43,6 +47,18 @@ def huge_pages(count):
             yield
         finally:
             (_POOL / "nr_hugepages").write_text(str(max(0, _number("nr_hugepages") - count)))
+
+
+@contextlib.contextmanager
+def huge_pages_to_change():
+    """For a test that changes the pool of 2M pages itself; yields how many are free. It is put back at the end."""
+    _check_huge_pages()
+    with _pool_lock():
+        before = _number("nr_hugepages")
+        try:
+            yield _number("free_hugepages") - _number("resv_hugepages")
+        finally:
+            (_POOL / "nr_hugepages").write_text(str(before))
 
 
 @contextlib.contextmanager

@@ -123,5 +123,15 @@ class Peer:
         """The rings of each vector of a VM ID that its holder has not taken yet."""
         return [eventfd_count(fd) for fd in self._fds[peer]]
 
+    def expect_end(self):
+        """Waits until the server has closed the connection."""
+        deadline = Deadline()
+        while readable(self._socket, deadline.left()):
+            try:
+                self._take_message()
+            except ConnectionError:
+                return
+        raise Timeout("the server did not close the connection")
+
     def close(self):
         self._owned.close()
