@@ -16,7 +16,14 @@ import tempfile
 from tap import Tap
 
 # What an installation is for: endings of paths below the prefix.
-WANTED = ("/bin/ivshmem-server",)
+WANTED = (
+    "/bin/ivshmem-server",
+    "/systemd/system/ivshmem@.service",
+    "/systemd/system/ivshmem@.socket",
+    "/systemd/system/ivshmem.slice",
+    "/sysusers.d/ivshmem.conf",
+    "/tmpfiles.d/ivshmem.conf",
+)
 
 
 def meson(*arguments):
@@ -73,7 +80,7 @@ def main(source, build):
             + [f"{name} was not promised" for name in sorted(set(files) - promised(build))],
         )
         tap.result(
-            "programs and manual pages are there",
+            "programs, units and manual pages are there",
             [f"no {name}" for name in wanted(source) if not any(path.endswith(name) for path in files)],
         )
         tap.result("modes", mode_problems(files))

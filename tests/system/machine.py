@@ -13,12 +13,14 @@ import pathlib
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
 
-from harness import Skip, Timeout, until
-from harness.process import TIMEOUT, Process
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+from harness import Skip, Timeout, until  # noqa: E402  (it lives with the tests that it was made for)
+from harness.process import TIMEOUT, Process  # noqa: E402
 
 _CLONE_NEWNS = 0x00020000
 _MS_REC_PRIVATE = 0x4000 | (1 << 18)
@@ -197,10 +199,14 @@ class Machine(contextlib.ExitStack):
 
     # ---- What a test does with it ----
 
-    def enter(self, user=None):
-        """What a command line begins with so that it runs inside, as root or as another user, and ends with us."""
-        who = ["--reuid", user, "--regid", user, "--init-groups"] if user else []
-        return ["nsenter", "--target", str(self.leader), "--all", "setpriv", *who, "--pdeathsig", "KILL", "--"]
+    def enter(self, user=None, scope=None):
+        """What a command line begins with so that it runs inside and ends with us: as root or as another user, in a scope
+        unit of its own or in none of the machine's units."""
+        inside = ["nsenter", "--target", str(self.leader), "--all"]
+        unit = ["systemd-run", "--quiet", "--collect", "--scope", f"--unit={scope}", "--"] if scope else []
+        groups = "--clear-groups" if str(user).isdecimal() else "--init-groups"
+        who = ["--reuid", user, "--regid", user, groups] if user else []
+        return [*inside, *unit, "setpriv", *who, "--pdeathsig", "KILL", "--"]
 
     def run(self, *command, check=True, user=None, input=None, seconds=TIMEOUT):
         """Runs a command inside and returns what came of it (text)."""

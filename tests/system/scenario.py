@@ -9,9 +9,9 @@ import shutil
 import signal
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
-from harness import Peer, Qemu, Tap, doorbell_device  # noqa: E402  (it lives with the tests that it was made for)
-from machine import Machine  # noqa: E402
+from machine import Machine
+
+from harness import Peer, Qemu, Tap, doorbell_device
 
 # QEMU without a guest; nobody looks at what its virtual CPU does.
 _NO_GUEST = ["-machine", "pc,accel=tcg", "-m", "32M", "-S"]
@@ -55,18 +55,18 @@ class Stage(Machine):
         self.callback(peer.close)
         return peer
 
-    def start_qemu(self, name, domain, user=None):
+    def start_qemu(self, name, domain, **who):
         """A QEMU in the machine that connects to a domain; it may be refused."""
         log = self.logs / f"{name}.log"
         arguments = [*_NO_GUEST, *doorbell_device(socket_of(domain), 1)]
         program = shutil.which("qemu-system-x86_64")
-        qemu = Qemu(program, None, log, name, arguments, enter=self.enter(user))
+        qemu = Qemu(program, None, log, name, arguments, enter=self.enter(**who))
         self.callback(qemu.kill)
         return qemu
 
-    def qemu(self, name, domain, user=None):
+    def qemu(self, name, domain, **who):
         """A QEMU that is attached to a domain."""
-        return self.start_qemu(name, domain, user).negotiate()
+        return self.start_qemu(name, domain, **who).negotiate()
 
 
 def run(body, prepare=None):

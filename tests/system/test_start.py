@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The ways in which a domain starts, goes on and ends under systemd."""
 
+import pathlib
 import re
+import shutil
 
-from scenario import run, service_of, socket_of
+from scenario import run, service_of
 
 from harness import definition, until
 
@@ -20,6 +22,24 @@ def prepare(machine):
         machine.enable_at_boot(f"ivshmem@{name}.{unit}")
 
 
+README = pathlib.Path(__file__).resolve().parents[2] / "README.md"
+
+
+def readme_commands(first_word):
+    """The commands of README.md that begin so, without sudo: those who do it here are root."""
+    lines = [line.strip().removeprefix("sudo ") for line in README.read_text().splitlines() if line.startswith("    ")]
+    return [line for line in lines if line.split()[0].startswith(first_word)]
+
+
+def follow_readme(machine):
+    """On a machine where the project has just been installed, and that was not booted since."""
+    for folder in ("/run/ivshmem", "/etc/ivshmem", "/var/lib/ivshmem"):
+        shutil.rmtree(machine.path(folder), ignore_errors=True)
+    commands = readme_commands("systemd-") + readme_commands("printf") + readme_commands("systemctl")
+    assert len(commands) == 5, commands
+    machine.run("sh", "-ec", "\n".join(commands).replace("libvirt-qemu", "root"))
+
+
 def body(machine):
     with machine.case("a domain whose service is enabled runs after boot"):
         assert machine.is_active(service_of("atboot"))
@@ -32,14 +52,27 @@ def body(machine):
         assert machine.is_active(service_of("later"))
 
     with machine.case("systemctl start of the service brings the socket up, and a QEMU attaches"):
-        machine.define("ring", SMALL)
-        machine.systemctl("start", service_of("ring"))
-        assert machine.is_active("ivshmem@ring.socket")
-        qemu = machine.qemu("ring", "ring")
+        machine.define("hand", SMALL)
+        machine.systemctl("start", service_of("hand"))
+        assert machine.is_active("ivshmem@hand.socket")
+        machine.qemu("hand", "hand")
 
     with machine.case("the status line counts peers, and names memory and pages"):
         status = r'Status: "1 of \d+ peers, 1M in 4K pages"'
-        until(lambda: re.search(status, machine.systemctl("status", "ivshmem@ring").stdout), "the status tells")
+        until(lambda: re.search(status, machine.systemctl("status", service_of("hand")).stdout), "the status tells")
+
+    with machine.case("what README.md says to do after installing makes a domain that starts with its first client"):
+        follow_readme(machine)
+        assert not machine.is_active(service_of("ring"))
+        assert machine.peer("ring", vectors=4).memory.size() == 64 << 20
+        assert machine.is_active(service_of("ring"))
+        assert machine.systemctl("is-enabled", "ivshmem@ring.socket").stdout == "enabled\n"
+
+    with machine.case("that made the manager's user, and folders that only root may write to"):
+        assert machine.run("id", "--user", "ivshmem").stdout.strip() != "0"
+        for folder in ("/run/ivshmem", "/etc/ivshmem", "/var/lib/ivshmem"):
+            listed = machine.run("stat", "--format=%U:%G %a", folder).stdout.split()
+            assert listed == ["root:root", "755"], f"{folder}: {listed}"
 
 
 run(body, prepare)

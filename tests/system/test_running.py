@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What an administrator does to a running domain, and what happens to one."""
+
+import signal
+
+from inject import FORBIDDEN, inject
+from machine import CommandFailed
+from scenario import run, service_of, socket_of
+
+from harness import Skip, definition, until
+
+SMALL = definition({"Size": "1M"})
+RELOADED = "bfb4402ab9ef4cae91e0bec833f2dbf5"
+RELOAD_REFUSED = "aa7b0243bda9477daf2b3690eead6df8"
+
+WATCHDOG = "[Service]\nWatchdogSec=1s\n"
+
+
+def main_pid(machine, domain):
+    return int(machine.show(service_of(domain), "MainPID"))
+
+
+def start(machine, name, text=SMALL):
+    machine.define(name, text)
+    machine.systemctl("start", service_of(name))
+    return main_pid(machine, name)
+
+
+def check_replaced(machine, domain, pid):
+    """Another process serves the domain, without anybody's doing."""
+    until(lambda: main_pid(machine, domain) not in (0, pid), "another process serves")
+    machine.until_shows(service_of(domain), "ActiveState", "active")
+    assert machine.show(service_of(domain), "NRestarts") == "1"
+    machine.peer(domain)
+
+
+def check_reload(machine):
+    pid = start(machine, "reload", definition({"Size": "1M", "Description": "before"}))
+    machine.define("reload", definition({"Size": "1M", "Description": "after"}))
+    machine.systemctl("reload", service_of("reload"))
+    until(lambda: machine.journal(f"MESSAGE_ID={RELOADED}", "IVSHMEM_DOMAIN=reload"), "it says that it reloaded")
+    assert main_pid(machine, "reload") == pid
+    assert machine.show(service_of("reload"), "ActiveState") == "active"
+
+
+def check_wrong_reload(machine):
+    pid = main_pid(machine, "reload")
+    machine.define("reload", "[Domain]\nSize=3\n")
+    try:
+        machine.systemctl("reload", service_of("reload"))
+    except CommandFailed:
+        pass
+    else:
+        raise AssertionError("the reload has succeeded")
+    assert any("/etc/ivshmem/reload.domain:2: Size=3" in text for text in machine.messages(service_of("reload")))
+    assert main_pid(machine, "reload") == pid
+    assert machine.is_active(service_of("reload"))
+    machine.peer("reload")
+
+
+def check_fixed_reload(machine):
+    machine.define("reload", definition({"Size": "2M"}))
+    machine.systemctl("reload", service_of("reload"))
+    records = until(
+        lambda: machine.journal(f"MESSAGE_ID={RELOAD_REFUSED}", "IVSHMEM_DOMAIN=reload"), "it says that it did not"
+    )
+    assert "takes a restart: Size;" in records[-1]["MESSAGE"], records[-1]
+    assert machine.peer("reload").memory.size() == 1 << 20
+
+
+def check_restart(machine):
+    """With no client that could lose anything."""
+    pid = start(machine, "restart")
+    machine.systemctl("restart", service_of("restart"))
+    assert main_pid(machine, "restart") not in (0, pid)
+    machine.peer("restart")
+
+
+def check_stop(machine):
+    start(machine, "stop")
+    peer = machine.peer("stop")
+    machine.systemctl("stop", service_of("stop"))
+    peer.expect_end()
+    assert machine.show(service_of("stop"), "Result") == "success"
+    assert machine.is_active("ivshmem@stop.socket")
+    machine.peer("stop")
+    assert machine.is_active(service_of("stop"))
+
+
+def check_socket_stop(machine):
+    machine.systemctl("stop", "ivshmem@stop.socket")
+    assert not machine.is_active(service_of("stop"))
+    assert not machine.path(socket_of("stop")).exists()
+
+
+def check_drop_in(machine):
+    machine.drop_in("ivshmem@private.socket", "[Socket]\nSocketMode=0600\n")
+    start(machine, "private")
+    assert machine.path(socket_of("private")).stat().st_mode & 0o777 == 0o600
+    assert machine.path(socket_of("reload")).stat().st_mode & 0o777 == 0o666
+
+
+def check_set_property(machine):
+    machine.systemctl("set-property", "--runtime", service_of("reload"), "MemoryMax=256M")
+    assert machine.show(service_of("reload"), "MemoryMax") == str(256 << 20)
+
+
+def check_removed_definition(machine):
+    pid = start(machine, "orphan")
+    machine.path("/etc/ivshmem/orphan.domain").unlink()
+    machine.systemctl("daemon-reload")
+    machine.peer("orphan")
+    assert main_pid(machine, "orphan") == pid
+
+
+def check_watchdog(machine):
+    machine.drop_in("ivshmem@hung.service", WATCHDOG)
+    pid = start(machine, "hung")
+    machine.run("kill", "-STOP", pid)
+    check_replaced(machine, "hung", pid)
+    assert any("Watchdog timeout" in text for text in machine.messages(service_of("hung")))
+
+
+def check_kill(machine):
+    pid = start(machine, "killed")
+    machine.run("kill", f"-{signal.SIGKILL}", pid)
+    check_replaced(machine, "killed", pid)
+
+
+def check_forbidden_call(machine):
+    if not FORBIDDEN:
+        raise Skip("the test can do this on x86_64 only")
+    pid = start(machine, "taken-over")
+    machine.run("python3", "-", pid, *FORBIDDEN, input=inject)
+    check_replaced(machine, "taken-over", pid)
+    assert any("status=31/SYS" in text for text in machine.messages(service_of("taken-over")))
+
+
+CASES = {
+    "reload takes what may change, and the process stays": check_reload,
+    "reload of a wrong definition fails with file and line, and the domain goes on": check_wrong_reload,
+    "reload of what cannot change is refused in the log, and the domain goes on": check_fixed_reload,
+    "restart of a domain without clients": check_restart,
+    "stop ends the service; the socket goes on, and the next client starts it again": check_stop,
+    "stop of the socket ends both, and the socket's file is gone": check_socket_stop,
+    "a drop-in changes one domain and no other": check_drop_in,
+    "set-property MemoryMax= is accepted for one domain": check_set_property,
+    "a domain whose definition was removed goes on": check_removed_definition,
+    "a server that stands still is replaced by the watchdog": check_watchdog,
+    "a server that was killed is replaced": check_kill,
+    "a server that makes a forbidden system call dies of it, says so, and is replaced": check_forbidden_call,
+}
+
+
+def body(machine):
+    for name, check in CASES.items():
+        with machine.case(name):
+            check(machine)
+
+
+run(body)
