@@ -32,7 +32,19 @@ def check_replaced(machine, domain, pid):
     until(lambda: main_pid(machine, domain) not in (0, pid), "another process serves")
     machine.until_shows(service_of(domain), "ActiveState", "active")
     assert machine.show(service_of(domain), "NRestarts") == "1"
-    machine.peer(domain)
+
+
+def check_stayed(machine, domain, peer):
+    """A peer from before is still served, and has the same seat and memory: it meets a newcomer, and they ring."""
+    peer.memory[0] = 42
+    newcomer = machine.peer(domain)
+    assert newcomer.id != peer.id and newcomer.memory[0] == 42
+    peer.expect(newcomer.id)
+    newcomer.expect(peer.id)
+    peer.ring(newcomer.id, 0)
+    newcomer.ring(peer.id, 0)
+    assert newcomer.wait(0) == peer.wait(0) == 1
+    assert peer.disconnects == 0
 
 
 def check_reload(machine):
@@ -70,11 +82,24 @@ def check_fixed_reload(machine):
 
 
 def check_restart(machine):
-    """With no client that could lose anything."""
     pid = start(machine, "restart")
+    peer = machine.peer("restart")
     machine.systemctl("restart", service_of("restart"))
     assert main_pid(machine, "restart") not in (0, pid)
-    machine.peer("restart")
+    check_stayed(machine, "restart", peer)
+
+
+def check_wrong_restart(machine):
+    """The log has it, and systemd goes on trying; nobody is disconnected meanwhile."""
+    pid = start(machine, "hurt")
+    peer = machine.peer("hurt")
+    path = machine.define("hurt", "[Domain]\nSize=3\n")
+    machine.run("kill", f"-{signal.SIGKILL}", pid)
+    until(lambda: "hurt.domain:2: Size=3" in machine.show(service_of("hurt"), "StatusText"), "the status says why")
+    assert not path.unlink() and not peer.take_messages()
+    machine.define("hurt", SMALL)
+    machine.until_shows(service_of("hurt"), "ActiveState", "active")
+    check_stayed(machine, "hurt", peer)
 
 
 def check_stop(machine):
@@ -117,23 +142,29 @@ def check_removed_definition(machine):
 def check_watchdog(machine):
     machine.drop_in("ivshmem@hung.service", WATCHDOG)
     pid = start(machine, "hung")
+    peer = machine.peer("hung")
     machine.run("kill", "-STOP", pid)
     check_replaced(machine, "hung", pid)
+    check_stayed(machine, "hung", peer)
     assert any("Watchdog timeout" in text for text in machine.messages(service_of("hung")))
 
 
 def check_kill(machine):
     pid = start(machine, "killed")
+    peer = machine.peer("killed")
     machine.run("kill", f"-{signal.SIGKILL}", pid)
     check_replaced(machine, "killed", pid)
+    check_stayed(machine, "killed", peer)
 
 
 def check_forbidden_call(machine):
     if not FORBIDDEN:
         raise Skip("the test can do this on x86_64 only")
     pid = start(machine, "taken-over")
+    peer = machine.peer("taken-over")
     machine.run("python3", "-", pid, *FORBIDDEN, input=inject)
     check_replaced(machine, "taken-over", pid)
+    check_stayed(machine, "taken-over", peer)
     assert any("status=31/SYS" in text for text in machine.messages(service_of("taken-over")))
 
 
@@ -141,15 +172,18 @@ CASES = {
     "reload takes what may change, and the process stays": check_reload,
     "reload of a wrong definition fails with file and line, and the domain goes on": check_wrong_reload,
     "reload of what cannot change is refused in the log, and the domain goes on": check_fixed_reload,
-    "restart of a domain without clients": check_restart,
+    "restart disconnects nobody": check_restart,
+    "a crash with a definition that is wrong by now: nobody is disconnected, and all goes on when it was mended": (
+        check_wrong_restart
+    ),
     "stop ends the service; the socket goes on, and the next client starts it again": check_stop,
     "stop of the socket ends both, and the socket's file is gone": check_socket_stop,
     "a drop-in changes one domain and no other": check_drop_in,
     "set-property MemoryMax= is accepted for one domain": check_set_property,
     "a domain whose definition was removed goes on": check_removed_definition,
-    "a server that stands still is replaced by the watchdog": check_watchdog,
-    "a server that was killed is replaced": check_kill,
-    "a server that makes a forbidden system call dies of it, says so, and is replaced": check_forbidden_call,
+    "a server that stands still is replaced by the watchdog, and peers stay": check_watchdog,
+    "a server that was killed is replaced, and peers stay": check_kill,
+    "a server that makes a forbidden system call dies of it, says so, and peers stay": check_forbidden_call,
 }
 
 
