@@ -58,11 +58,14 @@ static void escape_controls(char *text) {
         }
 }
 
-static void log_to_stderr(const char *message) {
+/* `level` is for the journal to read (sd-daemon(3)); below 0: a reader of lines needs none. */
+static void log_to_stderr(int level, const char *message) {
         char line[MESSAGE_MAX + FIELD_MAX];
         int n;
 
-        if (log_target.domain) {
+        if (level >= 0) {
+                n = snprintf(line, sizeof(line), "<%d>%s\n", level, message);
+        } else if (log_target.domain) {
                 n = snprintf(line, sizeof(line), "%s[%s]: %s\n", log_target.identifier, log_target.domain,
                              message);
         } else {
@@ -131,6 +134,17 @@ void log_record(int level, const char *message_id, const LogField *fields, size_
         if (log_target.journal) {
                 log_to_journal(level, message_id, fields, n_fields, message);
         } else {
-                log_to_stderr(message);
+                log_to_stderr(/* level= */ -1, message);
         }
+}
+
+void log_parting(int level, const char *format, ...) {
+        char message[MESSAGE_MAX];
+        va_list ap;
+
+        va_start(ap, format);
+        vsnprintf(message, sizeof(message), format, ap);
+        va_end(ap);
+        escape_controls(message);
+        log_to_stderr(log_target.journal ? level : -1, message);
 }

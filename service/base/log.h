@@ -33,5 +33,12 @@ bool log_is_on(int level);
 void log_record(int level, const char *message_id, const LogField *fields, size_t n_fields,
                 const char *format, ...) __attribute__((format(printf, 5, 6)));
 
+/*
+ * The last record of a process that is about to end, without fields. The journal looks up which unit a record came from
+ * when it reads it, and finds nothing when the process is gone by then; of what standard error says it knows that from
+ * the beginning.
+ */
+void log_parting(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* A record that needs no fields of its own. */
 #define log_plain(level, ...) log_record((level), NULL, NULL, 0, __VA_ARGS__)

@@ -441,7 +441,7 @@ static int report(const Start *start, int r) {
         if (r >= 0) {
                 return EXIT_SUCCESS;
         }
-        log_plain(LOG_ERR, "%s", why);
+        log_parting(LOG_ERR, "%s", why);
         /* Not with notify.h, which may not have come to be, and is allowed to be late. */
         (void) sd_notifyf(/* unset_environment= */ 0, "STATUS=%s", why);
         return exit_status(start);
@@ -464,7 +464,7 @@ int server_main(int argc, char **argv) {
         log_open("ivshmem-server", NULL, LOG_INFO);
         r = options_parse(start, argc, argv, &start->options, &start->error);
         if (r < 0) {
-                log_plain(LOG_ERR, "%s", start->error ?: strerror(-r));
+                log_parting(LOG_ERR, "%s", start->error ?: strerror(-r));
                 status = EXIT_USAGE;
         } else if (r > 0) {
                 status = EXIT_SUCCESS;
