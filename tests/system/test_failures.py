@@ -118,6 +118,7 @@ def body(machine):
 
     with machine.case("clients that knock without end cost a domain that fails its socket, and a start brings it back"):
         machine.define("knock", WRONG)
+        machine.drop_in("ivshmem@knock.socket", "[Socket]\nTriggerLimitIntervalSec=60s\n")
         machine.systemctl("start", "ivshmem@knock.socket")
         knock_out(machine, "knock")
         assert machine.show("ivshmem@knock.socket", "Result") == "trigger-limit-hit"
