@@ -75,7 +75,7 @@ int process_private_bytes(pid_t pid, uint64_t *ret) {
         int r;
 
         snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", pid);
-        r = keyed_sum(path, "Private_", &kilobytes);
+        r = keyed_sum(path, "Private_Dirty", &kilobytes);
         if (r < 0) {
                 return r;
         }

@@ -16,7 +16,8 @@ struct ProcessCpu {
 
 int process_count_fds(pid_t pid, uint32_t *ret);
 
-/* Bytes that nobody else shares (smaps_rollup, Private_*). */
+/* Bytes that the process alone costs (smaps_rollup, Private_Dirty). Clean pages of programs and libraries are not among
+ * them: those are private only as long as no other process happens to run the same ones. */
 int process_private_bytes(pid_t pid, uint64_t *ret);
 
 int process_cpu(pid_t pid, ProcessCpu *ret);
