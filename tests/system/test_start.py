@@ -44,6 +44,7 @@ def body(machine):
     with machine.case("a domain whose service is enabled runs after boot"):
         assert machine.is_active(service_of("atboot"))
         machine.peer("atboot")
+        assert machine.systemctl("is-enabled", "ivshmem@atboot.socket").stdout == "enabled\n"
 
     with machine.case("a domain whose socket is enabled starts with the first connection after boot"):
         assert machine.is_active("ivshmem@later.socket")
