@@ -3,15 +3,6 @@
  * What a domain costs that nobody uses: memory that this server alone costs (smaps_rollup, Private_Dirty), without peers
  * and for each peer, and processor time and wake-ups in some seconds in which nothing happens.
  */
-/*
- * What a domain costs that nobody uses: memory that only this server has (smaps_rollup, Private_*; of it, what was
- * written to), without peers and for each peer, and processor time and wake-ups in some seconds in which nothing
- * happens. Pages of the program and its libraries count as private while no other process maps them.
- */
-/*
- * What a domain costs that nobody uses: memory that only this server has (smaps_rollup, Private_*), without peers and
- * for each peer, and processor time and wake-ups in some seconds in which nothing happens.
- */
 
 #include <poll.h>
 #include <stdio.h>
