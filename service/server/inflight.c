@@ -10,10 +10,18 @@
 /* Below the charge, so that a kernel that charges less does not make us count too few. */
 #define MESSAGE_CHARGE_LEAST 512U
 
-Inflight inflight_begin(uint64_t nofile) {
-        uint64_t budget = nofile / 4 * 3;
+/* What is left for windows above the least, even with as many peers as the descriptors suffice for. */
+#define BUDGET_LEAST (4 * WINDOW_MIN)
 
+Inflight inflight_begin(uint64_t nofile, uint32_t max_peers) {
+        uint64_t budget = nofile / 4 * 3, reserve = (uint64_t) max_peers * WINDOW_MIN;
+
+        budget = budget > reserve + BUDGET_LEAST ? budget - reserve : BUDGET_LEAST;
         return (Inflight){ .budget = budget, .remeasure = budget / 4 };
+}
+
+uint64_t inflight_least(uint32_t max_peers) {
+        return ((uint64_t) max_peers * WINDOW_MIN + BUDGET_LEAST) * 4 / 3 + 4;
 }
 
 uint32_t inflight_window(const Inflight *inflight) {
@@ -38,8 +46,11 @@ bool inflight_is_worth_measuring(const Inflight *inflight) {
         return inflight->unread >= inflight->remeasure;
 }
 
+/* Measured again after a quarter of what is left, so that windows are never much smaller than they need be. */
 void inflight_measured(Inflight *inflight) {
-        inflight->remeasure = inflight->unread + inflight->budget / 4;
+        uint64_t left = inflight->budget > inflight->unread ? inflight->budget - inflight->unread : 0;
+
+        inflight->remeasure = inflight->unread + (left / 4 > WINDOW_MAX ? left / 4 : WINDOW_MAX);
 }
 
 int inflight_send_buffer(uint32_t window) {

@@ -21,8 +21,12 @@ struct Inflight {
 #define WINDOW_MIN 8U
 #define WINDOW_MAX 256U
 
-/* For a process that may have `nofile` descriptors. */
-Inflight inflight_begin(uint64_t nofile);
+/* For a process that may have `nofile` descriptors in flight. So many peers are certain of WINDOW_MIN messages each, whoever
+ * else does not read. */
+Inflight inflight_begin(uint64_t nofile, uint32_t max_peers);
+
+/* How many descriptors that takes at least. */
+uint64_t inflight_least(uint32_t max_peers);
 
 /* How many unread messages a connection may have now. */
 uint32_t inflight_window(const Inflight *inflight);

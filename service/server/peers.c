@@ -460,6 +460,8 @@ uint32_t peers_count(const Peers *peers) {
 }
 
 int peers_new(void *ctx, Event *event, Domain *domain, uint64_t nofile, const PeersOps *ops, Peers **ret) {
+        /* The drop-in form has no bound of its own; there, who comes first has more. */
+        uint32_t certain = domain->anyone ? 0 : seats_max(domain->seats);
         Peers *peers = talloc_zero(ctx, Peers);
         int r;
 
@@ -467,7 +469,7 @@ int peers_new(void *ctx, Event *event, Domain *domain, uint64_t nofile, const Pe
                 return -ENOMEM;
         }
         *peers = (Peers){
-                .domain = domain, .ops = *ops, .event = event, .inflight = inflight_begin(nofile)
+                .domain = domain, .ops = *ops, .event = event, .inflight = inflight_begin(nofile, certain)
         };
         list_init(&peers->connected);
         list_init(&peers->doomed);

@@ -24,6 +24,7 @@
 #include "service/base/log.h"
 #include "service/server/backlog.h"
 #include "service/server/daemon.h"
+#include "service/server/inflight.h"
 #include "service/server/inherited.h"
 #include "service/server/isolation.h"
 #include "service/server/listener.h"
@@ -115,13 +116,16 @@ static int check_store(Start *start) {
 /* A domain that the descriptors do not suffice for does not start: it would refuse its last peers some day. */
 static int check_descriptors(Start *start) {
         const Definition *definition = start->parts.definition;
-        uint64_t needed = (uint64_t) definition->max_peers * (definition->vectors + 1) +
-                          DESCRIPTORS_OF_OUR_OWN;
+        uint64_t doorbells = (uint64_t) definition->max_peers * definition->vectors;
+        uint64_t needed = doorbells + definition->max_peers + DESCRIPTORS_OF_OUR_OWN;
+        uint64_t in_flight = inflight_least(definition->max_peers);
 
         if (start->options.fd_store > 0) {
-                /* Those of the doorbells are in flight as well, as long as they are in the store. */
-                needed += (uint64_t) definition->max_peers * definition->vectors;
+                /* Doorbells are in flight as long as they are in the store. */
+                in_flight += doorbells;
         }
+        /* The kernel has one limit for both, and counts each for itself. */
+        needed = needed > in_flight ? needed : in_flight;
         if (start->parts.drop_in || needed <= start->parts.nofile) {
                 return check_store(start);
         }

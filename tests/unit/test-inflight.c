@@ -12,7 +12,7 @@
 #include "tests/unit/testing.h"
 
 static void test_windows_shrink_and_never_close(void **state) {
-        Inflight inflight = inflight_begin(4096); /* a budget of 3072 */
+        Inflight inflight = inflight_begin(4096, 0); /* a budget of 3072 */
         uint32_t last = inflight_window(&inflight), total = 0;
 
         assert_int_equal(last, WINDOW_MAX);
@@ -33,8 +33,26 @@ static void test_windows_shrink_and_never_close(void **state) {
         assert_int_equal(inflight_window(&inflight), WINDOW_MAX);
 }
 
+static void test_each_peer_is_certain_of_the_least(void **state) {
+        static const uint32_t peers[] = { 1, 60, 1000 };
+
+        for (size_t i = 0; i < sizeof(peers) / sizeof(*peers); i++) {
+                uint64_t nofile = inflight_least(peers[i]), total = 0;
+                Inflight inflight = inflight_begin(nofile, peers[i]);
+
+                /* None of them reads anything. */
+                for (uint32_t peer = 0; peer < peers[i]; peer++) {
+                        uint32_t window = inflight_window(&inflight);
+
+                        inflight_add(&inflight, window);
+                        total += window;
+                }
+                assert_in_range(total, peers[i] * WINDOW_MIN, nofile);
+        }
+}
+
 static void test_measuring_pays(void **state) {
-        Inflight inflight = inflight_begin(4096);
+        Inflight inflight = inflight_begin(4096, 0);
 
         assert_false(inflight_is_worth_measuring(&inflight));
         inflight_add(&inflight, 768);
@@ -77,6 +95,7 @@ static void test_the_kernel_keeps_the_window(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 TEST(test_windows_shrink_and_never_close),
+                TEST(test_each_peer_is_certain_of_the_least),
                 TEST(test_measuring_pays),
                 TEST(test_the_kernel_keeps_the_window),
         };
