@@ -28,10 +28,11 @@ typedef struct ControlRecord ControlRecord;
 
 #define CONTROL_VERSION 1U
 
-/* Bytes of each record. */
-#define CONTROL_RECORD_SIZE 1280U
+/* Bytes of each record: every field has a place of its own, whatever the kind, and the rest is zero. */
+#define CONTROL_RECORD_SIZE 1792U
 
 /* Room for text, with its NUL. What is longer was cut. */
+#define CONTROL_DOMAIN_SIZE 32U
 #define CONTROL_IDENTITY_SIZE 272U
 #define CONTROL_NAME_SIZE 256U
 #define CONTROL_TEXT_SIZE 512U
@@ -43,12 +44,12 @@ typedef enum ControlKind {
         CONTROL_SYNCED,  /* the picture is whole */
         CONTROL_JOINED,  /* .peer */
         CONTROL_LEFT,    /* .peer, .text: why */
-        CONTROL_REFUSED, /* .peer (uid, gid, pid, unit, machine, label), .refusal, .text: the rule in words */
+        CONTROL_REFUSED, /* .peer without vm_id and since; .refusal, .text: the rule in words */
         CONTROL_REPLY,   /* .serial, .result, .text when it failed; a descriptor for OPEN and MEMORY */
         /* from the manager; .serial in each */
-        CONTROL_EVICT,  /* .vm_id */
-        CONTROL_RING,   /* .vm_id, .vector */
-        CONTROL_OPEN,   /* .peer: credentials of the local process that shall become a peer */
+        CONTROL_EVICT, /* .vm_id */
+        CONTROL_RING,  /* .vm_id, .vector */
+        CONTROL_OPEN, /* .peer (uid, gid, pid, label) of who shall become a peer; by pid the server finds the rest */
         CONTROL_MEMORY, /* .read_only */
         CONTROL_RELOAD, /* read the definition again; reservations are made this way */
         _CONTROL_KIND_MAX,
@@ -73,7 +74,7 @@ extern const char *const control_result_names[_CONTROL_RESULT_MAX];
 
 /* A domain as it is served, which need not be what its definition says by now. */
 struct ControlDomain {
-        char name[32];
+        char name[CONTROL_DOMAIN_SIZE];
         uint64_t memory_size; /* bytes */
         uint32_t huge_pages;  /* HugePages */
         uint32_t vectors;
@@ -101,7 +102,7 @@ struct ControlPeer {
         char label[CONTROL_NAME_SIZE];
 };
 
-/* A record as values. What a kind does not have is zero. */
+/* A record as values. What its kind does not have is zero after decoding, and not looked at by encoding. */
 struct ControlRecord {
         ControlKind kind;
         uint32_t serial; /* of requests and their replies; never 0 there */
@@ -115,11 +116,16 @@ struct ControlRecord {
         char text[CONTROL_TEXT_SIZE];
 };
 
-/* The bytes of a record, each of them set. */
+/* Copies text into a place of a record: each byte that is no text, and each control character, becomes a "?", and what is
+ * too long is cut between two characters. NULL is empty. */
+void control_text_set(char *place, size_t size, const char *text);
+
+/* The bytes of a record, each of them set; texts as control_text_set() has them. */
 void control_encode(const ControlRecord *record, uint8_t ret[static CONTROL_RECORD_SIZE]);
 
-/* Every byte is doubted: -EINVAL for what control_encode() never writes (size, version, kind, values out of range, text
- * that does not end, is no UTF-8 or has control characters), *ret is untouched then. */
+/* Every byte is doubted: -EINVAL for what control_encode() does not write for a record that can be (size, version, kind,
+ * values out of range or where the kind has none, text that does not end, is no UTF-8 or has control characters); *ret is
+ * untouched then. So what is accepted encodes to the same bytes again. */
 int control_decode(const uint8_t *bytes, size_t size, ControlRecord *ret);
 
 /* Whether this kind comes from the manager. */
