@@ -80,7 +80,7 @@ class Agent:
         return list(map(int, self.command("counts").split()))
 
 
-class Guest(Qemu, Agent):
+class Guest(Agent, Qemu):
     """A VM with Linux. The device is driven by a process of the guest, through VFIO."""
 
     MACHINE = [
