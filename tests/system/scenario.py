@@ -95,11 +95,14 @@ class Stage(Machine):
 
 
 def run(body, prepare=None):
-    """Runs a file of scenarios: body(machine). prepare(machine) sees it installed and not yet booted."""
+    """Runs a file of scenarios: body(machine, *rest of the arguments). prepare(machine) sees it installed and not yet
+    booted."""
     parser = argparse.ArgumentParser(description="What the units do, on a machine of its own that runs systemd.")
     parser.add_argument("--build", required=True, type=pathlib.Path, help="the build folder to install from")
-    build = parser.parse_args().build.resolve()
-    logs = build / "system-logs" / pathlib.Path(sys.argv[0]).stem
+    parser.add_argument("rest", nargs="*", help="what else this file takes")
+    arguments = parser.parse_args()
+    build = arguments.build.resolve()
+    logs = build / "system-logs" / "-".join([pathlib.Path(sys.argv[0]).stem, *arguments.rest])
     shutil.rmtree(logs, ignore_errors=True)
     logs.mkdir(parents=True)
     signal.signal(signal.SIGTERM, _terminated)
@@ -109,7 +112,7 @@ def run(body, prepare=None):
             if prepare:
                 prepare(machine)
             tap.comment(f"booted in {machine.boot():.1f} s")
-            body(machine)
+            body(machine, *arguments.rest)
     except Exception as raised:  # reported as a failure, with the traceback, by finish()
         error = raised
     tap.finish(error)
