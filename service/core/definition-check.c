@@ -69,6 +69,18 @@ static int check_bounds(Checker *checker) {
         return 0;
 }
 
+static int check_places(Checker *checker) {
+        for (size_t i = 0; i < checker->definition->n_reservations; i++) {
+                const Reservation *peer = &checker->definition->reservations[i];
+
+                if (peer->vm_id == VM_ID_UNSET) {
+                        return blame(checker, definition_key_find(SECTION_PEER, "VMID"), peer,
+                                     "[Peer %s] has no VMID=; add it, as in VMID=0", peer->name);
+                }
+        }
+        return 0;
+}
+
 /* Each value must be what its key reads: what is printed for it reads back as the same. */
 static int check_value(Checker *checker, const DefinitionKey *key, const void *base,
                        const Reservation *peer) {
@@ -237,7 +249,7 @@ static int check_peers(Checker *checker) {
 int definition_check(void *ctx, const Definition *definition, DefinitionFault *ret_fault) {
         /* In this order: the bounds first, so that the work has one. The size asks for valid page sizes. */
         static int (*const checks[])(Checker *) = {
-                check_bounds, check_values, check_size, check_needs, check_keep, check_peers,
+                check_bounds, check_places, check_values, check_size, check_needs, check_keep, check_peers,
         };
         Checker checker = { .ctx = ctx, .tmp = talloc_new(ctx), .definition = definition };
         int r = checker.tmp ? 0 : -ENOMEM;

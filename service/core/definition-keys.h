@@ -32,6 +32,8 @@ struct ValueType {
         /* The canonical text as a chunk of `ctx`, NULL when the field is not set or holds what no text can say. */
         int (*print)(void *ctx, const DefinitionKey *key, const void *field, char **ret);
         bool (*equal)(const DefinitionKey *key, const void *a, const void *b);
+        /* Makes the field as if nothing had been given. NULL for kinds whose keys always have a value. */
+        void (*clear)(const DefinitionKey *key, void *field);
 };
 
 struct DefinitionKey {

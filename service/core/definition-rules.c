@@ -151,10 +151,18 @@ static bool principal_equal(const DefinitionKey *key, const void *a, const void 
         return rule_equal(a, b);
 }
 
+static void principal_clear(const DefinitionKey *key, void *field) {
+        AccessRule *principal = field;
+
+        talloc_free(principal->text);
+        *principal = (AccessRule){ 0 };
+}
+
 const ValueType value_owner = { .parse = owner_parse, .print = principal_print, .equal = principal_equal };
 const ValueType value_principal = { .parse = principal_parse,
                                     .print = principal_print,
-                                    .equal = principal_equal };
+                                    .equal = principal_equal,
+                                    .clear = principal_clear };
 
 /* Adds a rule behind those of its kind and of the kinds before. */
 static int rules_insert(void *ctx, RuleSet *set, const AccessRule *rule) {
@@ -258,4 +266,21 @@ static bool rules_equal(const DefinitionKey *key, const void *a, const void *b) 
         return !one && !other;
 }
 
-const ValueType value_rules = { .parse = rules_parse, .print = rules_print, .equal = rules_equal };
+/* Takes out the rules of the key's kind. */
+static void rules_clear(const DefinitionKey *key, void *field) {
+        RuleSet *set = field;
+        size_t n = 0;
+
+        for (size_t i = 0; i < set->n_rules; i++) {
+                if (set->rules[i].kind == key->rule) {
+                        talloc_free(set->rules[i].text);
+                } else {
+                        set->rules[n++] = set->rules[i];
+                }
+        }
+        set->n_rules = n;
+}
+
+const ValueType value_rules = {
+        .parse = rules_parse, .print = rules_print, .equal = rules_equal, .clear = rules_clear
+};

@@ -43,6 +43,10 @@ static int string_print(void *ctx, const DefinitionKey *key, const void *field, 
         return *text ? printed(talloc_strdup(ctx, *text), ret) : 0;
 }
 
+static void string_clear(const DefinitionKey *key, void *field) {
+        TALLOC_FREE(*(char **) field);
+}
+
 static bool text_equal(const char *a, const char *b) {
         return a && b ? strcmp(a, b) == 0 : a == b;
 }
@@ -78,7 +82,9 @@ static int text_parse(void *ctx, const DefinitionKey *key, const char *text, voi
         return string_set(ctx, text, field);
 }
 
-const ValueType value_text = { .parse = text_parse, .print = string_print, .equal = string_equal };
+const ValueType value_text = {
+        .parse = text_parse, .print = string_print, .equal = string_equal, .clear = string_clear
+};
 
 /* Whether an absolute path has a component of this name. */
 static bool path_has(const char *path, const char *name) {
@@ -122,7 +128,9 @@ static int path_parse(void *ctx, const DefinitionKey *key, const char *text, voi
         return string_set(ctx, text, field);
 }
 
-const ValueType value_path = { .parse = path_parse, .print = string_print, .equal = string_equal };
+const ValueType value_path = {
+        .parse = path_parse, .print = string_print, .equal = string_equal, .clear = string_clear
+};
 
 /* Reads one number below NUMA_NODES_MAX, without zeros in front. */
 static bool node_parse(const char **text, uint32_t *ret) {
@@ -174,7 +182,9 @@ static int nodes_parse(void *ctx, const DefinitionKey *key, const char *text, vo
         return string_set(ctx, text, field);
 }
 
-const ValueType value_nodes = { .parse = nodes_parse, .print = string_print, .equal = string_equal };
+const ValueType value_nodes = {
+        .parse = nodes_parse, .print = string_print, .equal = string_equal, .clear = string_clear
+};
 
 /* "no, 2M, 1G": the names that a key knows. NULL when out of memory. */
 static char *names_join(void *ctx, const DefinitionKey *key) {
@@ -331,4 +341,10 @@ static bool size_equal(const DefinitionKey *key, const void *a, const void *b) {
         return *(const uint64_t *) a == *(const uint64_t *) b;
 }
 
-const ValueType value_size = { .parse = size_value_parse, .print = size_print, .equal = size_equal };
+static void size_clear(const DefinitionKey *key, void *field) {
+        *(uint64_t *) field = 0;
+}
+
+const ValueType value_size = {
+        .parse = size_value_parse, .print = size_print, .equal = size_equal, .clear = size_clear
+};

@@ -18,6 +18,9 @@ typedef struct RuleSet RuleSet;
 
 #define PRINCIPAL_UNRESOLVED UINT32_MAX
 
+/* Of a reservation that definition_set() has added and that has not been given one yet. */
+#define VM_ID_UNSET UINT32_MAX
+
 typedef enum HugePages {
         HUGE_PAGES_NONE,
         HUGE_PAGES_2M,
@@ -161,6 +164,22 @@ int definition_validate(void *ctx, const Definition *definition, char **ret_erro
 /* The canonical text: every setting that differs from its default, in fixed order; parses back to an equal
  * definition. A chunk of `ctx`, NULL when out of memory. */
 char *definition_print(void *ctx, const Definition *definition);
+
+/* A definition that says the same; names of users and groups are not resolved in it. -ENOMEM; -EINVAL when there is no
+ * text that says it. */
+int definition_copy(void *ctx, const Definition *definition, Definition **ret);
+
+/*
+ * Changes one setting: `key` of [Domain] or [Access] where `peer` is NULL, else of [Peer PEER], which is added when it is
+ * not there. `value` is what would stand in a file; a list takes the place of the one before, and an empty value
+ * that of the default. -EINVAL with *ret_error, a chunk of `ctx`, which begins with the key; what settings mean together
+ * definition_validate() says.
+ */
+int definition_set(void *ctx, Definition *definition, const char *peer, const char *key, const char *value,
+                   char **ret_error);
+
+/* Takes a [Peer] section out. False: there is none of this name. */
+bool definition_remove_peer(Definition *definition, const char *peer);
 
 /* Turns user and group names into numbers. The functions return 0, -ENOENT when there is no such name, or another
  * negative errno. */
