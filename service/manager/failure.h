@@ -38,3 +38,9 @@ extern const char *const failure_kind_names[_FAILURE_KIND_MAX];
 /* Fills *ret and returns -EREMOTEIO, the errno of operations whose failure says why. */
 int failure_set(Failure *ret, FailureKind kind, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
+
+/* The same for a negative errno of the system: "WHAT: No space left on device". One that has a failure already keeps it. */
+int failure_errno(Failure *ret, int r, const char *what);
+
+/* Puts '?' in the place of what is no UTF-8 or cannot be seen, as texts of servers and files may have it. */
+void text_make_plain(char *text);
