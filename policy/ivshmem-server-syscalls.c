@@ -214,7 +214,7 @@ const SyscallRule ivshmem_server_syscalls[] = {
                 .name = "openat",
                 WHERE(only_read),
                 .reason = "/proc/PID/cgroup of a peer; definition, users and groups at SIGHUP",
-                .caller = "sd_pid_get_unit(), reload",
+                .caller = "sd_pid_get_cgroup(), reload",
         },
         {
                 .name = "pidfd_open",
@@ -312,7 +312,7 @@ const SyscallRule ivshmem_server_syscalls[] = {
         {
                 .name = "statfs",
                 .reason = "which hierarchy of control groups the system has",
-                .caller = "sd_pid_get_unit(), once",
+                .caller = "sd_pid_get_cgroup(), once",
         },
         {
                 .name = "tgkill",

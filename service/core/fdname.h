@@ -5,6 +5,8 @@
  *
  *   peers                   the listening socket
  *   memory, ledger          of the domain
+ *   file                    the bag with the descriptors of a file that is the memory (Path=)
+ *   file-error              why that file is not to be had, as a text: from who was to open it
  *   doorbells-VMID          the bag with a seat's eventfds
  *   peer-VMID-SERIAL        a peer's connection; the serial tells it from an earlier one on the same seat
  */
@@ -19,6 +21,8 @@ typedef enum FdKind {
         FD_PEERS,
         FD_MEMORY,
         FD_LEDGER,
+        FD_FILE,
+        FD_FILE_ERROR,
         FD_DOORBELLS,
         FD_PEER,
         _FD_KIND_MAX,

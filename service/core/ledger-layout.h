@@ -8,7 +8,13 @@
 #include "service/core/ledger.h"
 
 #define LEDGER_MAGIC UINT64_C(0x72656764656c7669) /* "ivledger" */
-#define LEDGER_VERSION 1U
+
+/*
+ * Version 1 ended at n_used: what is behind that was zeroes. Version 2 has the file there; the sizes are the same, so that
+ * a ledger becomes one of version 2 where it is (ledger_settle()).
+ */
+#define LEDGER_VERSION 2U
+#define LEDGER_VERSION_OLDEST 1U
 
 /* In a seat's word beside its SeatState: which of the two identities counts. */
 #define LEDGER_SLOT (1U << 8)
@@ -44,7 +50,8 @@ struct Ledger {
         uint32_t seat_size;
         LedgerShape shape;
         uint32_t n_used;      /* seats from here on were never taken, and need not be looked at */
-        uint8_t reserved[20]; /* zero */
+        uint32_t file;        /* LedgerFile, since version 2 */
+        uint8_t reserved[16]; /* zero */
         LedgerBatch batch;
         LedgerSeat seats[]; /* shape.max_peers */
 };

@@ -28,15 +28,31 @@ static int __attribute__((format(printf, 2, 3))) doubt(const Loader *loader, con
 
 /* ---- The head ---- */
 
+/* What version 1 had there means nothing. */
+static LedgerFile ledger_file(const Ledger *ledger) {
+        return ledger->version == 1 ? LEDGER_FILE_NONE : (LedgerFile) ledger->file;
+}
+
 static int check_head(const Loader *loader, size_t size) {
         const LedgerShape *shape = &loader->ledger->shape;
 
         if (size < sizeof(Ledger) || loader->ledger->magic != LEDGER_MAGIC) {
                 return doubt(loader, "this is no ledger");
         }
-        if (loader->ledger->version != LEDGER_VERSION || loader->ledger->seat_size != sizeof(LedgerSeat)) {
+        if (loader->ledger->version > LEDGER_VERSION) {
+                (void) doubt(loader,
+                             "the ledger is of version %u, and this program knows none above %u: a newer "
+                             "ivshmem-server wrote it",
+                             loader->ledger->version, LEDGER_VERSION);
+                return -EPROTONOSUPPORT;
+        }
+        if (loader->ledger->version < LEDGER_VERSION_OLDEST ||
+            loader->ledger->seat_size != sizeof(LedgerSeat)) {
                 return doubt(loader, "version %u of the ledger is not known to this program",
                              loader->ledger->version);
+        }
+        if (ledger_file(loader->ledger) >= _LEDGER_FILE_MAX) {
+                return doubt(loader, "the memory is of no kind that there is");
         }
         if (shape->max_peers < 1 || shape->max_peers > VM_IDS_MAX || size != ledger_size(shape->max_peers)) {
                 return doubt(loader, "a ledger of %zu bytes cannot have %u seats", size, shape->max_peers);
@@ -234,6 +250,7 @@ static int load(Loader *loader, size_t size, size_t sent) {
         }
         if (r >= 0) {
                 loader->image->shape = loader->ledger->shape;
+                loader->image->file = ledger_file(loader->ledger);
                 r = find_order(loader);
         }
         if (r >= 0) {
@@ -248,7 +265,8 @@ static int load(Loader *loader, size_t size, size_t sent) {
 size_t ledger_unfinished(const void *bytes, size_t size) {
         const Ledger *ledger = bytes;
 
-        if (size < sizeof(Ledger) || ledger->magic != LEDGER_MAGIC || ledger->version != LEDGER_VERSION ||
+        if (size < sizeof(Ledger) || ledger->magic != LEDGER_MAGIC ||
+            ledger->version < LEDGER_VERSION_OLDEST || ledger->version > LEDGER_VERSION ||
             ledger->batch.n > LEDGER_BATCH_MAX) {
                 return 0;
         }

@@ -38,6 +38,10 @@ static void copy_text(char *place, size_t size, const char *text) {
         place[n] = '\0';
 }
 
+void ledger_set_file(Ledger *ledger, LedgerFile file) {
+        commit(&ledger->file, (uint32_t) file);
+}
+
 void ledger_take(Ledger *ledger, const Seats *seats, const LedgerConnection *connection) {
         const Seat *seat = seats_get(seats, connection->feed.vm_id);
         LedgerSeat *record = &ledger->seats[connection->feed.vm_id];
@@ -97,4 +101,7 @@ void ledger_settle(Ledger *ledger, const LedgerImage *image) {
                 commit(&ledger->seats[feed->vm_id].cursor, feed->cursor);
         }
         commit(&ledger->batch.n, 0);
+        commit(&ledger->file, (uint32_t) image->file);
+        /* Last: until here it is read as what it was. */
+        commit(&ledger->version, LEDGER_VERSION);
 }

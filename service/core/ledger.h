@@ -17,6 +17,7 @@
 #include "service/core/feed.h"
 #include "service/core/seats.h"
 
+typedef enum LedgerFile LedgerFile;
 typedef struct Ledger Ledger;
 typedef struct LedgerConnection LedgerConnection;
 typedef struct LedgerImage LedgerImage;
@@ -39,6 +40,15 @@ struct LedgerShape {
         uint32_t topology; /* Topology */
 };
 
+/* Whether the memory has a name in the file system, and whose business that is. */
+enum LedgerFile {
+        LEDGER_FILE_NONE,     /* anonymous; or not known: version 1 did not say */
+        LEDGER_FILE_OURS,     /* the server made it, and the last of its successors removes it */
+        LEDGER_FILE_ADOPTED,  /* it was there before, and stays */
+        LEDGER_FILE_PREPARED, /* who handed it over looks after it (ivshmem-prepare) */
+        _LEDGER_FILE_MAX,
+};
+
 struct LedgerConnection {
         Feed feed;
         uint64_t serial;         /* counts the domain's connections; never 0 */
@@ -49,6 +59,7 @@ struct LedgerConnection {
 /* A ledger that was read back. */
 struct LedgerImage {
         LedgerShape shape;
+        LedgerFile file;
         Seats *seats;
         LedgerConnection *connections;
         size_t n_connections;
@@ -60,6 +71,9 @@ size_t ledger_size(uint32_t max_peers);
 
 /* Makes a new ledger of ledger_size() zeroed bytes. */
 void ledger_format(Ledger *ledger, const LedgerShape *shape);
+
+/* What the domain's memory is. */
+void ledger_set_file(Ledger *ledger, LedgerFile file);
 
 /* A peer has taken its seat, which seats_take() has recorded in `seats`. */
 void ledger_take(Ledger *ledger, const Seats *seats, const LedgerConnection *connection);
@@ -81,11 +95,13 @@ void ledger_batch_end(Ledger *ledger, const Feed *feed);
 size_t ledger_unfinished(const void *bytes, size_t size);
 
 /*
- * Reads a ledger back; `sent` messages of the unfinished batch went. Every byte is doubted: -EINVAL with *ret_error (a
- * chunk of `ctx`) saying what cannot be true, -ENOMEM. The image is a chunk of `ctx`.
+ * Reads a ledger back, of this version or the one before; `sent` messages of the unfinished batch went. Every byte is
+ * doubted: -EINVAL with *ret_error (a chunk of `ctx`) saying what cannot be true, -ENOMEM. -EPROTONOSUPPORT with
+ * *ret_error: a program newer than this one wrote it, so that nothing is known of it, and nothing wrong with it. The image
+ * is a chunk of `ctx`.
  */
 int ledger_load(void *ctx, const void *bytes, size_t size, size_t sent, LedgerImage **ret, char **ret_error);
 
-/* Writes down what went of the unfinished batch. The first thing that a successor does with the ledger that it has
+/* Writes down what went of the unfinished batch, and makes the ledger one of this version. The first thing that a successor does with the ledger that it has
  * read, and only if it keeps that: the next batch, or the leave of that peer, would make nonsense of what is there. */
 void ledger_settle(Ledger *ledger, const LedgerImage *image);

@@ -52,9 +52,10 @@ struct Arrivals {
         EventSource *admitting;
         EventSource *retry;
         List waiting;
-        Fd *spare;       /* given up for a moment to refuse somebody when no descriptor is left */
-        unsigned paused; /* set of ArrivalsPause */
-        bool said_short; /* the log has it that newcomers are refused for want of something */
+        char *units_root; /* of the peers' cgroups; NULL: not known */
+        Fd *spare;        /* given up for a moment to refuse somebody when no descriptor is left */
+        unsigned paused;  /* set of ArrivalsPause */
+        bool said_short;  /* the log has it that newcomers are refused for want of something */
 };
 
 static int open_spare(Arrivals *arrivals) {
@@ -166,7 +167,7 @@ static int admit(Arrivals *arrivals, Arrival *arrival) {
         Credentials *credentials;
         const char *identity = NULL;
         Tenant *tenant;
-        int r = peercred_read(arrival, fd_get(arrival->socket), &credentials);
+        int r = peercred_read(arrival, fd_get(arrival->socket), arrivals->units_root, &credentials);
 
         if (r >= 0) {
                 r = tenants_get(arrivals->domain->tenants, credentials->uid, rate, now_usec(arrivals),
@@ -368,6 +369,9 @@ int arrivals_new(void *ctx, Event *event, Domain *domain, Peers *peers, Fd *list
         list_init(&arrivals->waiting);
         talloc_set_destructor(arrivals, arrivals_destructor);
         r = refused_new(arrivals, event, REFUSED_KEEP_USEC, &arrivals->refused);
+        if (r >= 0) {
+                r = peercred_units_root(arrivals, &arrivals->units_root);
+        }
         if (r >= 0) {
                 r = open_spare(arrivals);
         }

@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -18,9 +19,9 @@ typedef union Control {
         char bytes[CMSG_SPACE(BAG_MAX * sizeof(int))];
 } Control;
 
-int bag_new(const int *fds, size_t n) {
-        char byte = 0;
-        struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+int bag_new(const int *fds, size_t n, const char *note) {
+        char text[BAG_NOTE_SIZE];
+        struct iovec iov = { .iov_base = text };
         Control control = { .header = { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS } };
         struct msghdr header = {
                 .msg_iov = &iov,
@@ -37,6 +38,8 @@ int bag_new(const int *fds, size_t n) {
         }
         reading = ends[0];
         writing = ends[1];
+        snprintf(text, sizeof(text), "%s", note ?: "");
+        iov.iov_len = strlen(text) + 1;
         control.header.cmsg_len = CMSG_LEN(n * sizeof(int));
         memcpy(CMSG_DATA(&control.header), fds, n * sizeof(int));
         if (sendmsg(writing, &header, MSG_NOSIGNAL) < 0) {
@@ -60,9 +63,9 @@ static size_t received(struct msghdr *header, int fds[static BAG_MAX]) {
         return n;
 }
 
-int bag_look(int bag, int *ret_fds, size_t n) {
-        char byte;
-        struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+int bag_look(int bag, int *ret_fds, size_t n, char ret_note[static BAG_NOTE_SIZE]) {
+        char text[BAG_NOTE_SIZE];
+        struct iovec iov = { .iov_base = text, .iov_len = sizeof(text) };
         Control control;
         struct msghdr header = {
                 .msg_iov = &iov,
@@ -71,18 +74,21 @@ int bag_look(int bag, int *ret_fds, size_t n) {
                 .msg_controllen = sizeof(control),
         };
         int fds[BAG_MAX];
+        ssize_t length = recvmsg(bag, &header, MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
         size_t came;
 
-        if (recvmsg(bag, &header, MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC) < 0) {
+        if (length < 0) {
                 return errno_negative();
         }
         came = received(&header, fds);
-        if (came != n || header.msg_flags & MSG_CTRUNC) {
+        if (came != n || header.msg_flags & (MSG_CTRUNC | MSG_TRUNC) ||
+            !memchr(text, '\0', (size_t) length)) {
                 for (size_t i = 0; i < came; i++) {
                         close(fds[i]);
                 }
                 return -EBADMSG;
         }
         memcpy(ret_fds, fds, n * sizeof(int));
+        memcpy(ret_note, text, strlen(text) + 1);
         return 0;
 }

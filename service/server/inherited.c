@@ -69,7 +69,9 @@ static bool is_plausible(int fd, const FdName *name) {
         switch (name->kind) {
         case FD_MEMORY:
         case FD_LEDGER:
+        case FD_FILE_ERROR:
                 return fstat(fd, &st) >= 0 && S_ISREG(st.st_mode) && fcntl(fd, F_GET_SEALS) >= 0;
+        case FD_FILE:
         case FD_DOORBELLS:
                 return sd_is_socket_unix(fd, SOCK_SEQPACKET, /* listening= */ 0, NULL, 0) > 0;
         case FD_PEER:

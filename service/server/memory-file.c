@@ -41,10 +41,11 @@ static int file_new(Memory *memory, const MemoryRequest *request) {
                 return -ENOMEM;
         }
         memory->file = file;
+        file->path = talloc_strdup(file, path);
         file->keep = request->definition->keep == KEEP_ALWAYS;
         if (request->unlinked) {
                 file->where = talloc_strdup(file, path);
-                return file->where ? 0 : -ENOMEM;
+                return file->where && file->path ? 0 : -ENOMEM;
         }
         if (!slash || slash[1] == '\0' || strcmp(slash, "/.") == 0 || strcmp(slash, "/..") == 0) {
                 return memory_fail(memory, -EINVAL, "Path=%s does not name a file", path);
@@ -52,7 +53,7 @@ static int file_new(Memory *memory, const MemoryRequest *request) {
         file->where = slash == path ? talloc_strdup(file, "/")
                                     : talloc_strndup(file, path, (size_t) (slash - path));
         file->name = talloc_strdup(file, slash + 1);
-        return file->where && file->name ? 0 : -ENOMEM;
+        return file->path && file->where && file->name ? 0 : -ENOMEM;
 }
 
 static int directory_open(Memory *memory) {
@@ -66,13 +67,13 @@ static int directory_open(Memory *memory) {
         return fd_new(file, fd, &file->directory);
 }
 
-/* What kind of pages a file in this directory has. */
-static int directory_judge(Memory *memory, const Definition *definition) {
+/* What kind of pages a file has: this one, or those in this directory. */
+static int file_judge_pages(Memory *memory, const Definition *definition, int fd) {
         char wanted[SIZE_TEXT_MAX], found[SIZE_TEXT_MAX];
         const MemoryFile *file = memory->file;
         struct statfs fs;
 
-        if (fstatfs(fd_get(file->directory), &fs) < 0) {
+        if (fstatfs(fd, &fs) < 0) {
                 return memory_fail(memory, errno_negative(), "cannot look at the file system of %s: %m",
                                    file->where);
         }
@@ -364,7 +365,7 @@ int memory_file_open(Memory *memory, const MemoryRequest *request) {
                 r = directory_open(memory);
         }
         if (r >= 0) {
-                r = directory_judge(memory, definition);
+                r = file_judge_pages(memory, definition, fd_get(memory->file->directory));
         }
         if (r >= 0) {
                 r = memory->file->name ? file_adopt(memory, definition, definition->path) : FILE_ABSENT;
@@ -381,6 +382,92 @@ int memory_file_open(Memory *memory, const MemoryRequest *request) {
         return r;
 }
 
+/* ---- A file that somebody else has opened ---- */
+
+static int file_copy(Memory *memory, int fd, Fd **ret) {
+        int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+        return copy < 0 ? errno_negative() : fd_new(memory, copy, ret);
+}
+
+static bool is_opened_for(int fd, int access, const struct stat *file) {
+        int flags = fcntl(fd, F_GETFL);
+        struct stat st;
+
+        return flags >= 0 && (flags & O_ACCMODE) == access && fstat(fd, &st) >= 0 &&
+               st.st_dev == file->st_dev && st.st_ino == file->st_ino;
+}
+
+static int file_check_taken(Memory *memory, const MemoryRequest *request, struct stat *ret_st) {
+        const int *fds = request->file;
+        const char *path = request->definition->path;
+
+        if (fstat(fds[MEMORY_FILE_SHARED], ret_st) < 0 || !S_ISREG(ret_st->st_mode) ||
+            !is_opened_for(fds[MEMORY_FILE_SHARED], O_RDWR, ret_st) ||
+            !is_opened_for(fds[MEMORY_FILE_READONLY], O_RDONLY, ret_st) ||
+            !is_opened_for(fds[MEMORY_FILE_LOCK], O_RDWR, ret_st)) {
+                return memory_fail(memory, -EINVAL, "what was handed over is not the file %s", path);
+        }
+        if (flock(fds[MEMORY_FILE_LOCK], LOCK_EX | LOCK_NB) < 0) {
+                return memory_fail(memory, errno_negative(), "the lock of %s is not to be had: %m", path);
+        }
+        return file_check_size(memory, path, ret_st);
+}
+
+static int file_take_descriptors(Memory *memory, const int *fds) {
+        int r = file_copy(memory, fds[MEMORY_FILE_SHARED], &memory->fd);
+
+        if (r >= 0) {
+                r = file_copy(memory, fds[MEMORY_FILE_READONLY], &memory->readonly);
+        }
+        if (r >= 0) {
+                r = file_copy(memory, fds[MEMORY_FILE_LOCK], &memory->file->lock);
+        }
+        return r < 0 ? memory_fail(memory, r, "cannot keep what was handed over: %m") : 0;
+}
+
+int memory_file_take(Memory *memory, const MemoryRequest *request) {
+        struct stat st;
+        int r = file_new(memory, request);
+
+        if (r >= 0) {
+                r = file_check_taken(memory, request, &st);
+        }
+        if (r >= 0) {
+                r = file_judge_pages(memory, request->definition, request->file[MEMORY_FILE_SHARED]);
+        }
+        if (r >= 0) {
+                r = file_take_descriptors(memory, request->file);
+        }
+        if (r < 0) {
+                return r;
+        }
+        memory->file->named = true;
+        memory->file->device = st.st_dev;
+        memory->file->inode = st.st_ino;
+        memory->adopted = (uint64_t) st.st_blocks * 512U;
+        if (memory->adopted > memory->size) {
+                memory->adopted = memory->size;
+        }
+        return file_allocate(memory, request->definition->path);
+}
+
+void memory_file_own(Memory *memory) {
+        memory->file->created = directory_open(memory) >= 0;
+}
+
+const char *memory_file(const Memory *memory, int ret[static MEMORY_FILE_FDS]) {
+        if (!memory->file || !memory->file->name) {
+                return NULL;
+        }
+        ret[MEMORY_FILE_SHARED] = fd_get(memory->fd);
+        ret[MEMORY_FILE_READONLY] = fd_get(memory->readonly);
+        ret[MEMORY_FILE_LOCK] = fd_get(memory->file->lock);
+        return memory->file->path;
+}
+
+/* ---- Its name ---- */
+
 int memory_file_publish(Memory *memory) {
         MemoryFile *file = memory->file;
         char path[sizeof("/proc/self/fd/") + 11];
@@ -395,6 +482,16 @@ int memory_file_publish(Memory *memory) {
         }
         file->named = true;
         return 0;
+}
+
+void memory_file_unlink(const char *path, int fd) {
+        struct stat named, opened;
+
+        /* Who can put another file there in between can remove it as well: the directory is theirs. */
+        if (lstat(path, &named) >= 0 && fstat(fd, &opened) >= 0 && named.st_dev == opened.st_dev &&
+            named.st_ino == opened.st_ino) {
+                (void) unlink(path);
+        }
 }
 
 int memory_directory_fd(const Memory *memory) {

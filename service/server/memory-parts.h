@@ -26,6 +26,7 @@ typedef enum MemoryStore {
 struct MemoryFile {
         Fd *directory;
         Fd *lock; /* a description of its own, never sent to a peer, so that no peer can drop the lock */
+        const char *path;  /* as the definition has it */
         const char *where; /* the directory, as text */
         const char *name;  /* in the directory; NULL: nameless */
         dev_t device;
@@ -60,6 +61,12 @@ int memory_reopen(Memory *memory, int fd, int flags, Fd **ret);
 
 /* Sets memory->store, page_size, fd, readonly and file. */
 int memory_file_open(Memory *memory, const MemoryRequest *request);
+
+/* The same by the descriptors that the request has. */
+int memory_file_take(Memory *memory, const MemoryRequest *request);
+
+/* The file is to be removed at the end, if its directory is within reach. */
+void memory_file_own(Memory *memory);
 
 /* Gives a file its name, now that nothing can fail any more. */
 int memory_file_publish(Memory *memory);

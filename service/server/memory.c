@@ -208,7 +208,9 @@ static int memory_build(Memory *memory, const MemoryRequest *request) {
         int r;
 
         memory->size = request->definition->size;
-        r = request->definition->path ? memory_file_open(memory, request) : anonymous_open(memory, request);
+        r = request->file               ? memory_file_take(memory, request)
+            : request->definition->path ? memory_file_open(memory, request)
+                                        : anonymous_open(memory, request);
         if (r >= 0) {
                 r = memory_reserve(memory, request);
         }
@@ -224,7 +226,29 @@ static int memory_build(Memory *memory, const MemoryRequest *request) {
         return r;
 }
 
-int memory_new(void *ctx, const MemoryRequest *request, Memory **ret, char **ret_error) {
+/* The named file of Path= and nothing else. */
+static int memory_build_file(Memory *memory, const MemoryRequest *request) {
+        int r;
+
+        memory->size = request->definition->size;
+        r = memory_file_open(memory, request);
+        return r < 0 ? r : memory_file_publish(memory);
+}
+
+/* What a memory was made for did not succeed: nothing is left of it. */
+static int memory_give_up(void *ctx, Memory *memory, int r, char **ret_error) {
+        *ret_error = talloc_move(ctx, &memory->error);
+        if (memory->file) {
+                memory->file->keep = false;
+                (void) memory_remove(memory);
+        }
+        talloc_free(memory);
+        return r;
+}
+
+static int memory_make(void *ctx, const MemoryRequest *request,
+                       int (*build)(Memory *memory, const MemoryRequest *request), Memory **ret,
+                       char **ret_error) {
         Memory *memory = talloc_zero(ctx, Memory);
         int r;
 
@@ -232,18 +256,20 @@ int memory_new(void *ctx, const MemoryRequest *request, Memory **ret, char **ret
                 *ret_error = NULL;
                 return -ENOMEM;
         }
-        r = memory_build(memory, request);
+        r = build(memory, request);
         if (r < 0) {
-                *ret_error = talloc_move(ctx, &memory->error);
-                if (memory->file) {
-                        memory->file->keep = false;
-                        (void) memory_remove(memory);
-                }
-                talloc_free(memory);
-                return r;
+                return memory_give_up(ctx, memory, r, ret_error);
         }
         *ret = memory;
         return 0;
+}
+
+int memory_new(void *ctx, const MemoryRequest *request, Memory **ret, char **ret_error) {
+        return memory_make(ctx, request, memory_build, ret, ret_error);
+}
+
+int memory_prepare(void *ctx, const MemoryRequest *request, Memory **ret, char **ret_error) {
+        return memory_make(ctx, request, memory_build_file, ret, ret_error);
 }
 
 static int check_inherited(Memory *memory, const Definition *definition, int fd) {
@@ -281,6 +307,29 @@ static int memory_take_over(Memory *memory, const MemoryRequest *request, Fd *fd
         return r < 0 ? r : describe(memory, definition);
 }
 
+/* As a predecessor left it: everything is allocated that was to be. */
+static int memory_build_restored(Memory *memory, const MemoryRequest *request) {
+        int r;
+
+        memory->size = request->definition->size;
+        r = memory_file_take(memory, request);
+        if (r < 0) {
+                return r;
+        }
+        memory->reserved |= request->definition->prefault || memory->store == MEMORY_STORE_HUGE;
+        r = zero_open(memory);
+        return r < 0 ? r : describe(memory, request->definition);
+}
+
+int memory_restore_file(void *ctx, const MemoryRequest *request, bool ours, Memory **ret, char **ret_error) {
+        int r = memory_make(ctx, request, memory_build_restored, ret, ret_error);
+
+        if (r >= 0 && ours) {
+                memory_file_own(*ret);
+        }
+        return r;
+}
+
 int memory_restore(void *ctx, const MemoryRequest *request, Fd *fd, Memory **ret, char **ret_error) {
         Memory *memory = talloc_zero(ctx, Memory);
         int r;
@@ -309,7 +358,7 @@ uint64_t memory_size(const Memory *memory) {
 }
 
 bool memory_is_adopted(const Memory *memory) {
-        return memory->file && !memory->file->created;
+        return memory->file && !memory->file->created && memory->adopted > 0;
 }
 
 int memory_open_readonly(const Memory *memory) {

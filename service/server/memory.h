@@ -20,9 +20,20 @@ typedef struct MemoryRequest MemoryRequest;
  * equal. May be NULL. */
 typedef void (*MemoryProgress)(uint64_t done, uint64_t total, void *userdata);
 
+/* A file that is the memory, opened: for peers, for those who may only read, and for its lock. The last is never sent to
+ * anybody, so that nobody can drop the lock, which is held as long as one process has it, or a bag (bag.h). */
+enum {
+        MEMORY_FILE_SHARED,
+        MEMORY_FILE_READONLY,
+        MEMORY_FILE_LOCK,
+        MEMORY_FILE_FDS,
+};
+
 struct MemoryRequest {
         const char *name; /* shows in /proc/PID/maps of each VM: "ivshmem:NAME" */
         const Definition *definition;
+        const int
+                *file; /* Path= was opened by somebody else: MEMORY_FILE_FDS descriptors; NULL: it was not */
         bool unlinked; /* the file of Path= is a directory in which a nameless file is made (reference flag -m) */
         MemoryProgress progress;
         void *userdata;
@@ -49,6 +60,9 @@ typedef enum MemoryWipe {
  * holds it; it is given owner, group and mode as well. It is never truncated. On disks its blocks are allocated at
  * once; on tmpfs only Prefault= keeps a file system that fills up from being a SIGBUS in a VM.
  *
+ * With descriptors of a file in the request it is these that are checked, and nothing is opened, named or ever removed;
+ * they stay the caller's.
+ *
  * A server that is not root needs CAP_CHOWN and CAP_FOWNER for a PathUser= that is not its own, and in a directory like
  * /dev/shm it cannot remove that file at the end. PathGroup= with PathMode=0660 needs neither.
  */
@@ -60,12 +74,25 @@ int memory_new(void *ctx, const MemoryRequest *request, Memory **ret, char **ret
  */
 int memory_restore(void *ctx, const MemoryRequest *request, Fd *fd, Memory **ret, char **ret_error);
 
+/*
+ * Takes over the file of a predecessor by its descriptors, which are in the request, and whose size is that of the
+ * definition: -EINVAL with *ret_error otherwise, as above. With `ours` memory_remove() removes it at the end.
+ */
+int memory_restore_file(void *ctx, const MemoryRequest *request, bool ours, Memory **ret, char **ret_error);
+
+/* Opens or makes the file of Path=, as memory_new() does, and gives it its name, but allocates nothing: what is left
+ * to do needs no more privileges than to have its descriptors (memory_file_fds()). */
+int memory_prepare(void *ctx, const MemoryRequest *request, Memory **ret, char **ret_error);
+
+/* The path of a named file as the definition has it, and its descriptors, which stay the memory's. NULL: it is none. */
+const char *memory_file(const Memory *memory, int ret[static MEMORY_FILE_FDS]);
+
 /* The descriptor that peers are sent: read-write. */
 int memory_fd(const Memory *memory);
 
 uint64_t memory_size(const Memory *memory);
 
-/* Whether an existing file was adopted, with what was in it. */
+/* Whether an existing file was adopted, with something in it. */
 bool memory_is_adopted(const Memory *memory);
 
 /* A descriptor that can only ever be read and mapped read-only; the caller closes it. Nobody can open it for writing
@@ -91,6 +118,9 @@ int memory_wipe(Memory *memory, uint64_t offset, uint64_t slice, uint64_t *ret_n
  * be called at a clean stop; freeing the memory removes nothing. Negative errno when the file stays although it should
  * not. Works in the sandbox (newfstatat and unlinkat by a directory opened before). */
 int memory_remove(Memory *memory);
+
+/* Removes a name, if it still is that of this file. */
+void memory_file_unlink(const char *path, int fd);
 
 /* For the sandbox: the directory in which memory_remove() will remove a file, or -EBADF when it will not. */
 int memory_directory_fd(const Memory *memory);

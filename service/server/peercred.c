@@ -24,6 +24,9 @@
 #define MACHINE_SCOPE_PREFIX "machine-"
 #define MACHINE_SCOPE_SUFFIX ".scope"
 
+/* Where the manager itself is, below the root of its units. */
+#define INIT_SCOPE "/init.scope"
+
 static int read_groups(int socket, Credentials *credentials) {
         gid_t *groups = NULL;
         socklen_t length = 0;
@@ -99,16 +102,53 @@ static void unescape_unit(char *name) {
         *out = '\0';
 }
 
-char *machine_of_unit(void *ctx, const char *unit) {
-        size_t prefix = strlen(MACHINE_SCOPE_PREFIX), suffix = strlen(MACHINE_SCOPE_SUFFIX);
-        size_t length = strlen(unit);
-        char *name;
+static bool has_suffix(const char *text, size_t length, const char *suffix) {
+        size_t n = strlen(suffix);
 
-        if (length <= prefix + suffix || strncmp(unit, MACHINE_SCOPE_PREFIX, prefix) != 0 ||
-            strcmp(unit + length - suffix, MACHINE_SCOPE_SUFFIX) != 0) {
+        return length > n && memcmp(text + length - n, suffix, n) == 0;
+}
+
+/* A unit that processes are in. Only the manager makes cgroups above these, so a suffix tells. */
+static bool is_unit(const char *name, size_t length) {
+        static const char *const suffixes[] = { ".service", ".scope", ".socket", ".mount", ".swap" };
+        bool is = false;
+
+        for (size_t i = 0; !is && i < sizeof(suffixes) / sizeof(*suffixes); i++) {
+                is = has_suffix(name, length, suffixes[i]);
+        }
+        return is;
+}
+
+char *unit_of_cgroup(void *ctx, const char *units_root, const char *cgroup) {
+        size_t root = strlen(units_root), length;
+
+        if (strncmp(cgroup, units_root, root) != 0) {
                 return NULL;
         }
-        name = talloc_strndup(ctx, unit + prefix, length - prefix - suffix);
+        for (cgroup += root; *cgroup == '/'; cgroup += length) {
+                cgroup += strspn(cgroup, "/");
+                /* What would be mistaken for a file of the kernel's has an underscore before its name. */
+                cgroup += *cgroup == '_';
+                length = strcspn(cgroup, "/");
+                if (is_unit(cgroup, length)) {
+                        return talloc_strndup(ctx, cgroup, length);
+                }
+                if (!has_suffix(cgroup, length, ".slice")) {
+                        break;
+                }
+        }
+        return NULL;
+}
+
+char *machine_of_unit(void *ctx, const char *unit) {
+        size_t prefix = strlen(MACHINE_SCOPE_PREFIX), length = strlen(unit);
+        char *name;
+
+        if (strncmp(unit, MACHINE_SCOPE_PREFIX, prefix) != 0 ||
+            !has_suffix(unit + prefix, length - prefix, MACHINE_SCOPE_SUFFIX)) {
+                return NULL;
+        }
+        name = talloc_strndup(ctx, unit + prefix, length - prefix - strlen(MACHINE_SCOPE_SUFFIX));
         if (name) {
                 unescape_unit(name);
         }
@@ -132,34 +172,74 @@ static int short_or_none(int error) {
         return error == -EMFILE || error == -ENFILE || error == -ENOMEM ? error : 0;
 }
 
-static int read_unit(int socket, Credentials *credentials) {
+/* Negative errno, libsystemd's too. */
+static int read_cgroup(void *ctx, pid_t pid, char **ret) {
+        char *cgroup, *copy;
+        int r = sd_pid_get_cgroup(pid, &cgroup);
+
+        if (r < 0) {
+                return r;
+        }
+        copy = talloc_strdup(ctx, cgroup);
+        free(cgroup);
+        if (!copy) {
+                return -ENOMEM;
+        }
+        *ret = copy;
+        return 0;
+}
+
+int peercred_units_root(void *ctx, char **ret) {
+        char *cgroup = NULL;
+        int r = short_or_none(read_cgroup(ctx, /* pid= */ 1, &cgroup));
+
+        if (r < 0) {
+                return r;
+        }
+        if (cgroup) {
+                size_t length = strlen(cgroup);
+
+                if (length >= strlen(INIT_SCOPE) &&
+                    strcmp(cgroup + length - strlen(INIT_SCOPE), INIT_SCOPE) == 0) {
+                        cgroup[length - strlen(INIT_SCOPE)] = '\0';
+                } else if (strcmp(cgroup, "/") == 0) {
+                        cgroup[0] = '\0';
+                }
+        }
+        *ret = cgroup;
+        return 0;
+}
+
+static int read_unit(int socket, const char *units_root, Credentials *credentials) {
         cleanup_close int pidfd = open_pidfd(socket, credentials->pid);
-        char *unit = NULL, *machine;
+        char *cgroup = NULL, *unit, *machine;
         int r;
 
-        if (credentials->pid == 0) {
+        if (credentials->pid == 0 || !units_root) {
                 /* A process of a PID namespace that ours cannot see. To libsystemd 0 is ourselves. */
                 return 0;
         }
         if (pidfd < 0) {
                 return short_or_none(errno_negative());
         }
-        r = sd_pid_get_unit(credentials->pid, &unit);
+        r = read_cgroup(credentials, credentials->pid, &cgroup);
         if (r < 0) {
                 return short_or_none(r);
         }
+        unit = unit_of_cgroup(credentials, units_root, cgroup);
+        talloc_free(cgroup);
+        if (!unit) {
+                return 0;
+        }
         machine = read_machine(credentials, credentials->pid, unit);
         if (process_lives(pidfd)) {
-                credentials->unit = talloc_strdup(credentials, unit);
+                credentials->unit = unit;
                 credentials->machine = machine;
-        } else {
-                talloc_free(machine);
         }
-        free(unit);
         return 0;
 }
 
-int peercred_read(void *ctx, int socket, Credentials **ret) {
+int peercred_read(void *ctx, int socket, const char *units_root, Credentials **ret) {
         Credentials *credentials = talloc_zero(ctx, Credentials);
         struct ucred ucred;
         socklen_t length = sizeof(ucred);
@@ -179,7 +259,7 @@ int peercred_read(void *ctx, int socket, Credentials **ret) {
                 r = read_label(socket, credentials);
         }
         if (r >= 0) {
-                r = read_unit(socket, credentials);
+                r = read_unit(socket, units_root, credentials);
         }
         if (r < 0) {
                 talloc_free(credentials);

@@ -5,12 +5,22 @@
 #include "service/core/credentials.h"
 
 /*
- * Reads the credentials of the process that connected `socket`: uid, gid, supplementary groups and security label
- * from the socket (socket(7), unix(7)), systemd unit and machine from its cgroup. Unit and machine are left out when
- * the process is gone, so that they are never those of another process with its PID. A chunk of `ctx`; negative
- * errno.
+ * Below which cgroup this system's manager keeps its units: "" on a host, and something longer in a container that sees
+ * the host's whole tree. It never changes. A string of `ctx`; negative errno.
  */
-int peercred_read(void *ctx, int socket, Credentials **ret);
+int peercred_units_root(void *ctx, char **ret);
+
+/*
+ * Reads the credentials of the process that connected `socket`: uid, gid, supplementary groups and security label
+ * from the socket (socket(7), unix(7)), systemd unit and machine from its cgroup, which is below `units_root`. Unit and
+ * machine are left out when the process is gone, so that they are never those of another process with its PID. A chunk
+ * of `ctx`; negative errno.
+ */
+int peercred_read(void *ctx, int socket, const char *units_root, Credentials **ret);
+
+/* The unit that a cgroup belongs to: "/system.slice/a.service/b" is of "a.service", below the root "". Slices are no
+ * units of a process. NULL: of none, or out of memory. */
+char *unit_of_cgroup(void *ctx, const char *units_root, const char *cgroup);
 
 /* The machine that a systemd unit stands for: "machine-qemu\x2d1\x2drouter.scope" is "qemu-1-router". Only the
  * system's own manager can make such a unit. NULL: it is none, or out of memory. */

@@ -78,33 +78,46 @@ static Peer *peers_next(Peers *peers) {
 
 /* ---- Sending ---- */
 
+/* It is known that no more than `unread` messages are unread. */
+static void peer_has_unread(Peer *peer, uint32_t unread) {
+        if (unread < peer->unread) {
+                inflight_remove(&peer->peers->inflight, peer->unread - unread);
+                peer->unread = unread;
+        }
+}
+
+/* UINT32_MAX: not known. */
+static uint32_t peer_measure(const Peer *peer) {
+        int outq;
+
+        return ioctl(fd_get(peer->socket), SIOCOUTQ, &outq) < 0 ? UINT32_MAX
+                                                                : inflight_unread((uint32_t) outq);
+}
+
 /* Counts what is really unread, for the bound only rises as we send. */
 static void peers_measure(Peers *peers) {
         LIST_FOREACH(i, &peers->connected) {
                 Peer *peer = list_entry(i, Peer, link);
-                uint32_t unread;
-                int outq;
 
-                if (peer->unread == 0 || ioctl(fd_get(peer->socket), SIOCOUTQ, &outq) < 0) {
-                        continue;
-                }
-                unread = inflight_unread((uint32_t) outq);
-                if (unread < peer->unread) {
-                        inflight_remove(&peers->inflight, peer->unread - unread);
-                        peer->unread = unread;
+                if (peer->unread > 0) {
+                        peer_has_unread(peer, peer_measure(peer));
                 }
         }
         inflight_measured(&peers->inflight);
 }
 
-static void peer_set_window(Peer *peer) {
-        uint32_t window = inflight_window(&peer->peers->inflight);
-        int size = inflight_send_buffer(window);
+/* A smaller buffer than is in use is possible: then nothing more fits until enough of it was read. */
+static void peer_set_buffer(Peer *peer) {
+        int size;
 
+        if (peer->window == 0) {
+                peer->window = inflight_first_window(&peer->peers->inflight);
+        }
+        size = inflight_send_buffer(peer->window);
         /* Should it fail, the buffer is what it was before: a bound, but a larger one. */
-        if (window != peer->window &&
+        if (peer->window != peer->buffer &&
             setsockopt(fd_get(peer->socket), SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) >= 0) {
-                peer->window = window;
+                peer->buffer = peer->window;
         }
 }
 
@@ -151,8 +164,15 @@ static void peer_block(Peer *peer) {
         (void) sd_event_source_set_io_events(peer->io->source, EPOLLIN | EPOLLOUT);
 }
 
+/* It has read most of what it had, so it may have more. */
 static void peer_unblock(Peer *peer) {
+        Inflight *inflight = &peer->peers->inflight;
+
         peer->blocked = false;
+        if (peer->buffer > 0) {
+                peer_has_unread(peer, inflight_unread_when_writable(peer->buffer));
+        }
+        peer->window = inflight_next_window(inflight, peer->window);
         (void) sd_event_source_set_io_events(peer->io->source, EPOLLIN);
         peer_queue(peer);
 }
@@ -171,7 +191,7 @@ static int peer_feed(Peer *peer) {
         if (inflight_is_worth_measuring(&peer->peers->inflight)) {
                 peers_measure(peer->peers);
         }
-        peer_set_window(peer);
+        peer_set_buffer(peer);
         sent = peer_send(peer, &wanted);
         switch (sent) {
         case -EAGAIN:
@@ -192,7 +212,9 @@ static int peer_feed(Peer *peer) {
         } else if (wanted == BATCH_MAX && feed_is_behind(peer->peers->domain->seats, &peer->feed)) {
                 peer_queue(peer);
         } else {
+                /* Told everything. What comes later is little, and has to be read to be more. */
                 list_remove(&peer->turn);
+                peer->window = 0;
         }
         return 0;
 }
@@ -435,6 +457,10 @@ int peers_restore(Peers *peers, const LedgerConnection *connection, Fd *socket, 
         peer->since = connection->since;
         peer->serial = connection->serial;
         peer_connect(peer, socket, tenant, credentials);
+        /* What the predecessor sent is in flight until it is read, whoever sent it. */
+        peer->unread = WINDOW_MAX;
+        inflight_add(&peers->inflight, peer->unread);
+        peer_has_unread(peer, peer_measure(peer));
         peer_queue(peer);
         return 0;
 }

@@ -42,7 +42,8 @@ struct Peer {
         Tenant *tenant;
         Credentials *credentials;
         Feed feed;
-        uint32_t window; /* unread messages that its send buffer holds */
+        uint32_t window; /* unread messages that it may have; 0: as many as at first */
+        uint32_t buffer; /* those that its send buffer holds; 0: not known */
         uint32_t unread; /* upper bound */
         bool blocked;    /* its send buffer is full: waiting for EPOLLOUT */
         uint64_t since;  /* CLOCK_REALTIME, microseconds */

@@ -50,7 +50,7 @@ struct Server {
         uint64_t wiped;
 };
 
-static void server_stop(Server *server, const char *why) {
+static void server_stop(Server *server, const char *why, ServerEnd end) {
         log_record(LOG_NOTICE, MESSAGE_STOPPED, NULL, 0, "Stopping: %s", why);
         if (server->domain.succession) {
                 arrivals_admit_all(server->arrivals);
@@ -62,7 +62,7 @@ static void server_stop(Server *server, const char *why) {
                 ownfile_remove(server->socket_file);
         }
         arrivals_refuse_all(server->arrivals, /* backlog= */ server->socket_file);
-        (void) sd_event_exit(server->event->loop, 0);
+        (void) sd_event_exit(server->event->loop, end);
 }
 
 /* ---- Status ---- */
@@ -91,7 +91,7 @@ static void server_wipe(Server *server) {
 }
 
 static void server_end(Server *server) {
-        server_stop(server, "the last peer left, Keep=until-idle");
+        server_stop(server, "the last peer left, Keep=until-idle", SERVER_ENDED);
 }
 
 /* The memory is as new. The domain ends if it was to, and otherwise those who wait may come. */
@@ -205,7 +205,17 @@ static void release_seats(Seats *seats, const Definition *old, const Definition 
 static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
         Server *server = talloc_get_type_abort(userdata, Server);
 
-        server_stop(server, strsignal((int) info->ssi_signo));
+        server_stop(server, strsignal((int) info->ssi_signo), SERVER_ENDED);
+        return 0;
+}
+
+static int on_hand_over(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
+        Server *server = talloc_get_type_abort(userdata, Server);
+
+        if (!server->domain.succession) {
+                return on_stop(source, info, userdata);
+        }
+        server_stop(server, "a successor goes on with the domain", SERVER_HANDED_OVER);
         return 0;
 }
 
@@ -279,7 +289,12 @@ static int server_add_sources(Server *server) {
         static const struct {
                 int signal;
                 sd_event_signal_handler_t callback;
-        } signals[] = { { SIGTERM, on_stop }, { SIGINT, on_stop }, { SIGHUP, on_reload } };
+        } signals[] = {
+                { SIGTERM, on_stop },
+                { SIGINT, on_stop },
+                { SIGUSR1, on_hand_over },
+                { SIGHUP, on_reload },
+        };
         EventSource *source;
         int r = 0;
 

@@ -41,6 +41,13 @@ int server_new(void *ctx, const ServerParts *parts, Server **ret);
 size_t server_count_fds(const Server *server);
 size_t server_list_fds(const Server *server, int *ret);
 
-/* Serves until SIGTERM, SIGINT, or the end that Keep=until-idle asks for. READY=1 is sent first. Negative errno when
- * the event loop itself fails. */
+/* What server_run() can return beside a negative errno. */
+typedef enum ServerEnd {
+        SERVER_ENDED = 0,   /* the domain has */
+        SERVER_HANDED_OVER, /* a successor goes on with it */
+} ServerEnd;
+
+/* Serves until SIGTERM, SIGINT, or the end that Keep=until-idle asks for, with which the domain ends; or until SIGUSR1,
+ * when there is a succession, with which it does not. READY=1 is sent first. Negative errno when the event loop itself
+ * fails. */
 int server_run(Server *server);

@@ -48,6 +48,7 @@
 /* sysexits.h has these for what the user can mend; systemd shows them by name. */
 #define EXIT_USAGE 64
 #define EXIT_UNAVAILABLE 69
+#define EXIT_HANDED_OVER 75
 #define EXIT_CONFIG 78
 
 /* Before a start that failed is tried again. */
@@ -61,8 +62,10 @@ typedef struct Start {
         OwnFile *pid_file;  /* NULL: none */
         int ready;          /* -EBADF: not in the background */
         int n_inherited;    /* descriptors that systemd passed */
+        bool *is_legacy;    /* which of them cannot have been there for a first start */
         bool config_is_bad; /* starting again is of no use before somebody mends it */
         bool serving;       /* what fails now did not fail at the start */
+        ServerEnd end;      /* of serving */
         char *error;        /* why a step failed, where errno does not say it all */
 } Start;
 
@@ -70,17 +73,27 @@ typedef struct Start {
 
 /* Of all that was inherited only what systemd passed is kept: whoever starts us by hand may have left anything open. */
 static int close_inherited(Start *start) {
-        int n = sd_listen_fds(/* unset_environment= */ 0), *keep;
+        char **names = NULL;
+        int n = sd_listen_fds_with_names(/* unset_environment= */ 0, &names), *keep;
 
         if (n < 0) {
                 return n;
         }
         keep = talloc_array(start, int, (size_t) n);
-        if (!keep) {
-                return -ENOMEM;
+        start->is_legacy = talloc_zero_array(start, bool, (size_t) n);
+        for (int i = 0; keep && start->is_legacy && i < n; i++) {
+                FdName name;
+
+                keep[i] = SD_LISTEN_FDS_START + i;
+                start->is_legacy[i] = !fdname_parse(names[i], &name) ||
+                                      (name.kind != FD_FILE && name.kind != FD_FILE_ERROR);
         }
         for (int i = 0; i < n; i++) {
-                keep[i] = SD_LISTEN_FDS_START + i;
+                free(names[i]);
+        }
+        free(names);
+        if (!keep || !start->is_legacy) {
+                return -ENOMEM;
         }
         start->n_inherited = n;
         return isolation_close_inherited(keep, (size_t) n);
@@ -341,11 +354,17 @@ static int isolate(Start *start) {
 /* ---- The whole ---- */
 
 static int serve(Start *start) {
+        int r;
+
         start->serving = true;
         if (start->ready >= 0) {
                 daemon_ready(&start->ready);
         }
-        return server_run(start->server);
+        r = server_run(start->server);
+        if (r >= 0) {
+                start->end = (ServerEnd) r;
+        }
+        return r;
 }
 
 static int run(Start *start) {
@@ -382,36 +401,47 @@ static int check(Start *start) {
         return r;
 }
 
+static bool is_listener(int fd) {
+        return sd_is_socket_unix(fd, SOCK_STREAM, /* listening= */ 1, NULL, 0) > 0;
+}
+
+/* Whether a predecessor left something that must not be lost. A file that was handed over for the start is no such
+ * thing. */
+static bool has_inheritance(const Start *start) {
+        bool found = false;
+
+        for (int i = 0; i < start->n_inherited; i++) {
+                int fd = SD_LISTEN_FDS_START + i;
+
+                found |= start->is_legacy[i] && fcntl(fd, F_GETFD) >= 0 && !is_listener(fd);
+        }
+        return found;
+}
+
+/* Whether somebody goes on with the domain, and with its file. */
+static bool has_successor(const Start *start, int r) {
+        if (!start->parts.succession) {
+                return false;
+        }
+        return start->serving ? r < 0 || start->end == SERVER_HANDED_OVER : has_inheritance(start);
+}
+
 /* What the program made goes when it ends, however far it came. */
-static void clean_up(Start *start) {
+static void clean_up(Start *start, int r) {
         if (start->parts.socket_file) {
                 ownfile_remove(start->parts.socket_file);
         }
         if (start->pid_file) {
                 ownfile_remove(start->pid_file);
         }
-        if (start->parts.memory) {
-                int r = memory_remove(start->parts.memory);
+        if (start->parts.memory && !has_successor(start, r)) {
+                int removed = memory_remove(start->parts.memory);
 
-                if (r < 0) {
+                if (removed < 0) {
                         log_plain(LOG_WARNING, "Cannot remove %s: %s", memory_describe(start->parts.memory),
-                                  strerror(-r));
+                                  strerror(-removed));
                 }
         }
-}
-
-static bool is_listener(int fd) {
-        return sd_is_socket_unix(fd, SOCK_STREAM, /* listening= */ 1, NULL, 0) > 0;
-}
-
-/* Whether a predecessor left something that must not be lost. */
-static bool has_inheritance(const Start *start) {
-        bool found = false;
-
-        for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + start->n_inherited; fd++) {
-                found |= fcntl(fd, F_GETFD) >= 0 && !is_listener(fd);
-        }
-        return found;
 }
 
 /* A server that cannot start answers those who woke it, else they would wake it again. */
@@ -443,7 +473,7 @@ static int report(const Start *start, int r) {
         const char *why = start->error ?: strerror(-r);
 
         if (r >= 0) {
-                return EXIT_SUCCESS;
+                return start->end == SERVER_HANDED_OVER ? EXIT_HANDED_OVER : EXIT_SUCCESS;
         }
         log_parting(LOG_ERR, "%s", why);
         /* Not with notify.h, which may not have come to be, and is allowed to be late. */
@@ -474,7 +504,7 @@ int server_main(int argc, char **argv) {
                 status = EXIT_SUCCESS;
         } else {
                 r = start->options.check ? check(start) : run(start);
-                clean_up(start);
+                clean_up(start, r);
                 status = report(start, r);
         }
         talloc_free(start);

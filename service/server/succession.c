@@ -15,6 +15,7 @@
 #include "service/server/bag.h"
 #include "service/server/batch.h"
 #include "service/server/doorbells.h"
+#include "service/server/memory.h"
 #include "service/server/store.h"
 
 #define LEDGER_SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
@@ -68,7 +69,7 @@ static int succession_alloc(void *ctx, Notify *notify, uint32_t capacity, uint32
 
 /* ---- A new one ---- */
 
-static int make_ledger(Succession *succession, const LedgerShape *shape) {
+static int make_ledger(Succession *succession, const LedgerShape *shape, LedgerFile file) {
         size_t size = ledger_size(shape->max_peers);
         cleanup_close int fd = memfd_create("ivshmem-ledger", MFD_CLOEXEC | MFD_ALLOW_SEALING);
         int r;
@@ -82,11 +83,34 @@ static int make_ledger(Succession *succession, const LedgerShape *shape) {
                 return r;
         }
         ledger_format(succession->ledger, shape);
+        ledger_set_file(succession->ledger, file);
         return store_put(succession->store, &(FdName){ .kind = FD_LEDGER }, fd);
 }
 
-int succession_new(void *ctx, Notify *notify, uint32_t capacity, const Definition *definition, int memory_fd,
-                   Succession **ret, char **ret_error) {
+/* A file takes three descriptors, and in a bag one place. */
+static int keep_memory(Succession *succession, const Memory *memory) {
+        cleanup_close int bag = -EBADF;
+        int fds[MEMORY_FILE_FDS];
+        const char *path = memory_file(memory, fds);
+
+        if (!path) {
+                return store_put(succession->store, &(FdName){ .kind = FD_MEMORY }, memory_fd(memory));
+        }
+        bag = bag_new(fds, MEMORY_FILE_FDS, path);
+        return bag < 0 ? bag : store_put(succession->store, &(FdName){ .kind = FD_FILE }, bag);
+}
+
+int succession_keep_memory(Succession *succession, const Memory *memory, LedgerFile file) {
+        int r = keep_memory(succession, memory);
+
+        if (r >= 0) {
+                ledger_set_file(succession->ledger, file);
+        }
+        return r;
+}
+
+int succession_new(void *ctx, Notify *notify, uint32_t capacity, const Definition *definition,
+                   const Memory *memory, LedgerFile file, Succession **ret, char **ret_error) {
         const LedgerShape shape = {
                 .memory_size = definition->size,
                 .huge_pages = (uint32_t) definition->huge_pages,
@@ -101,11 +125,9 @@ int succession_new(void *ctx, Notify *notify, uint32_t capacity, const Definitio
                 return fail(ctx, ret_error, r, "Cannot use systemd's fd store");
         }
         /* The ledger last: without it the rest means nothing. */
-        if (!definition->path) {
-                r = store_put(succession->store, &(FdName){ .kind = FD_MEMORY }, memory_fd);
-        }
+        r = keep_memory(succession, memory);
         if (r >= 0) {
-                r = make_ledger(succession, &shape);
+                r = make_ledger(succession, &shape, file);
         }
         if (r < 0) {
                 talloc_free(succession);
@@ -212,12 +234,13 @@ int succession_resume(void *ctx, Notify *notify, uint32_t capacity, Inherited *i
 
 static int claim_bag(Inherited *inherited, uint32_t vm_id, Doorbells *doorbells, uint32_t vectors) {
         Fd *bag = inherited_claim(inherited, inherited, &(FdName){ .kind = FD_DOORBELLS, .vm_id = vm_id });
+        char note[BAG_NOTE_SIZE];
         int fds[VECTORS_MAX], r;
 
         if (!bag) {
                 return -ENOENT;
         }
-        r = bag_look(fd_get(bag), fds, vectors);
+        r = bag_look(fd_get(bag), fds, vectors, note);
         talloc_free(bag);
         return r < 0 ? r : doorbells_restore(doorbells, vm_id, fds);
 }
@@ -282,8 +305,7 @@ static void remove_doorbells(Succession *succession, uint32_t vm_id) {
 
 static int keep_doorbells(Succession *succession, const Domain *domain, uint32_t vm_id) {
         cleanup_close int bag = bag_new(doorbells_fds(domain->doorbells, vm_id),
-                                        seats_vectors(domain->seats));
-
+                                        seats_vectors(domain->seats), /* note= */ NULL);
         const FdName name = doorbells_name(vm_id);
 
         return bag < 0 ? bag : store_put(succession->store, &name, bag);

@@ -27,18 +27,23 @@ typedef struct Inheritance {
 } Inheritance;
 
 /*
- * Begins a new succession in a store of so many descriptors: makes the ledger and keeps it, and the memory unless it has a
- * name in the file system. Negative errno with *ret_error, a chunk of `ctx`.
+ * Begins a new succession in a store of so many descriptors: makes the ledger and keeps it and the memory, of which
+ * `file` says whether it is a file. Negative errno with *ret_error, a chunk of `ctx`.
  */
-int succession_new(void *ctx, Notify *notify, uint32_t capacity, const Definition *definition, int memory_fd,
-                   Succession **ret, char **ret_error);
+int succession_new(void *ctx, Notify *notify, uint32_t capacity, const Definition *definition,
+                   const Memory *memory, LedgerFile file, Succession **ret, char **ret_error);
 
 /*
  * Takes over what a predecessor left. *ret is NULL when it left nothing. -EINVAL with *ret_error when what came cannot
- * be true or is not whole: then it is best forgotten (succession_forget()).
+ * be true or is not whole: then it is best forgotten (succession_forget()). -EPROTONOSUPPORT with *ret_error when a
+ * newer program left it, which is best started again.
  */
 int succession_resume(void *ctx, Notify *notify, uint32_t capacity, Inherited *inherited, Succession **ret,
                       Inheritance **ret_inheritance, char **ret_error);
+
+/* Keeps the memory, which is a file that the predecessor did not keep: with version 1 of the ledger it was opened by its
+ * name each time. Negative errno. */
+int succession_keep_memory(Succession *succession, const Memory *memory, LedgerFile file);
 
 /* Takes the doorbells of the seats that the image has opened out of their bags. -EINVAL with *ret_error when one is
  * missing. */

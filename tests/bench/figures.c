@@ -61,7 +61,7 @@ static int wait_listening(Subject *subject) {
         return 0;
 }
 
-static int subject_run(Subject *subject, uint32_t vectors) {
+static int subject_run(Subject *subject, uint32_t vectors, uint32_t nofile) {
         char *count = talloc_asprintf(subject, "%u", vectors);
         const char *arguments[] = {
                 "-F", "-S", subject->socket, "-M", basename(subject->shm), "-l", "1M", "-n", count, NULL,
@@ -69,6 +69,7 @@ static int subject_run(Subject *subject, uint32_t vectors) {
         ServerOptions options = {
                 .program = getenv(subject_variables[subject->kind]),
                 .arguments = arguments,
+                .nofile = nofile,
         };
         int r;
 
@@ -88,6 +89,11 @@ static int subject_run(Subject *subject, uint32_t vectors) {
 }
 
 int subject_start(const void *ctx, SubjectKind kind, uint32_t vectors, Subject **ret) {
+        return subject_start_limited(ctx, kind, vectors, /* nofile= */ 0, ret);
+}
+
+int subject_start_limited(const void *ctx, SubjectKind kind, uint32_t vectors, uint32_t nofile,
+                          Subject **ret) {
         Subject *subject = talloc_zero(ctx, Subject);
         int r;
 
@@ -100,7 +106,7 @@ int subject_start(const void *ctx, SubjectKind kind, uint32_t vectors, Subject *
         if (r == 0) {
                 subject->socket = scratch_path(subject->scratch, "socket");
                 subject->shm = talloc_asprintf(subject, "/dev/shm/ivshmem-bench-%d", getpid());
-                r = subject->socket && subject->shm ? subject_run(subject, vectors) : -ENOMEM;
+                r = subject->socket && subject->shm ? subject_run(subject, vectors, nofile) : -ENOMEM;
         }
         if (r < 0) {
                 talloc_free(subject);

@@ -36,6 +36,10 @@ bool subject_exists(SubjectKind kind);
 
 int subject_start(const void *ctx, SubjectKind kind, uint32_t vectors, Subject **ret);
 
+/* With an RLIMIT_NOFILE of its own; 0: this process's. */
+int subject_start_limited(const void *ctx, SubjectKind kind, uint32_t vectors, uint32_t nofile,
+                          Subject **ret);
+
 /* What the server used since it was ready, or since the last call. All zero when the server is gone. */
 ProcessCpu subject_cpu(Subject *subject);
 

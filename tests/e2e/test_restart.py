@@ -3,27 +3,91 @@
 """kill -9 and start again: no peer is disconnected, IDs and doorbells stay, and what was being told goes on."""
 
 import os
+import pathlib
 import signal
 
 from harness import ServerFailed, definition, run
+from harness.predecessor import LEFT, SEATS, Predecessor
 
 VECTORS = 3
+
+LEDGERS = pathlib.Path(__file__).resolve().parents[1] / "ledgers"
+VERSION_AT = 8  # in a ledger
 
 
 def text(**domain):
     return definition({"Size": "1M", "Vectors": VECTORS, "MaxPeers": 64, **domain}, {"ConnectRate": 0})
 
 
-def ring_all(peers):
+def ring_all(peers, vectors=VECTORS):
     for peer in peers:
         for other in peers:
-            for vector in range(VECTORS):
+            for vector in range(vectors):
                 peer.ring(other.id, vector)
                 assert other.wait(vector) == 1
                 assert not any(other.unread(other.id)), "another vector was rung"
 
 
+def upgrade(workshop):
+    """A domain that a server of version 1 of the ledger left, with peers attached: the manager of their new server, and
+    they."""
+    predecessor = Predecessor((LEDGERS / "1-told").read_bytes())
+    predecessor.write(b"from before")
+    peers = []
+
+    def leave(manager):
+        for _ in SEATS:
+            peers.append(workshop.start_peer(manager, 2))
+            predecessor.admit(manager.listener.accept()[0])
+            peers[-1].finish()
+        peers.pop(LEFT).close()
+        for name, fd in predecessor.store():
+            manager.keep(name, os.dup(fd))
+
+    text_of_old = definition({"Size": "1M", "Vectors": 2, "MaxPeers": 8}, {"ConnectRate": 0})
+    return workshop.managed("upgrade", text_of_old, before=leave), peers
+
+
+def ledger_version(manager, set_to=None):
+    fd = dict(manager.store)["ledger"]
+    if set_to:
+        os.pwrite(fd, bytes([set_to]), VERSION_AT)
+    return os.pread(fd, 1, VERSION_AT)[0]
+
+
 def body(workshop, tap):
+    with tap.case("what a server of version 1 left is gone on with: nobody is told anything, and all ring each other"):
+        manager, peers = upgrade(workshop)
+        for peer in peers:
+            peer.expect(*SEATS)
+        assert [peer.id for peer in peers] == [0, 1, 3]
+        ring_all(peers, vectors=2)
+        assert [peer.take_messages() for peer in peers] == [0, 0, 0]
+        assert ledger_version(manager) == 2
+
+    with tap.case("who joins then gets the seat that was left, with its doorbells, and the memory"):
+        late = workshop.peer(manager, 2)
+        late.expect(*SEATS)
+        assert late.id == LEFT and late.ids == peers[0].ids
+        assert late.memory[0:11] == b"from before"
+
+    with tap.case("a ledger of a version to come is left alone: nobody is disconnected, and the log says what to do"):
+        manager.kill()
+        ledger_version(manager, set_to=3)
+        before = manager.names()
+        try:
+            manager.start()
+            raise AssertionError("it started")
+        except ServerFailed as failed:
+            assert "ended with 1:" in str(failed), failed
+            assert "the ledger is of version 3, and this program knows none above 2" in str(failed), failed
+        manager.settle()
+        assert manager.names() == before
+        ledger_version(manager, set_to=2)
+        manager.start()
+        ring_all([*peers, late], vectors=2)
+        assert not any(peer.take_messages() for peer in [*peers, late])
+
     manager = workshop.managed("domain", text())
     peers = [workshop.peer(manager, VECTORS) for _ in range(3)]
     for peer in peers:
@@ -90,8 +154,8 @@ def body(workshop, tap):
         manager.start()
         more = workshop.peer(manager, VECTORS)
         assert len(more.memory) == 1 << 20
-        assert "Size= was changed, but peers are attached" in manager.process.output()
-        assert "Vectors= was changed, but peers are attached" in manager.process.output()
+        assert "Size= was changed, but the domain is running" in manager.process.output()
+        assert "Vectors= was changed, but the domain is running" in manager.process.output()
 
     with tap.case("a store without the doorbells of a seat is not gone on with, and serving begins anew"):
         manager.kill()

@@ -17,38 +17,24 @@
 #define PROC_PATH_MAX 64
 #define NSEC_PER_SEC UINT64_C(1000000000)
 
-/* The sum over all lines that begin with the key: smaps_rollup has one line for each kind of private page. */
-static int keyed_sum(const char *path, const char *key, uint64_t *ret) {
+int keyed_number(const char *path, const char *key, uint64_t *ret) {
         FILE *file = fopen(path, "re");
         size_t length = strlen(key);
         bool found = false;
-        uint64_t sum = 0;
         char line[256];
 
         if (!file) {
                 return errno_negative();
         }
-        while (fgets(line, sizeof(line), file)) {
-                const char *colon = strchr(line, ':');
-
-                if (colon && strncmp(line, key, length) == 0) {
-                        sum += strtoull(colon + 1, NULL, 10);
-                        found = true;
-                }
+        while (!found && fgets(line, sizeof(line), file)) {
+                found = strncmp(line, key, length) == 0 && line[length] == ':';
         }
         fclose(file);
         if (!found) {
                 return -ENOENT;
         }
-        *ret = sum;
+        *ret = strtoull(line + length + 1, NULL, 10);
         return 0;
-}
-
-int keyed_number(const char *path, const char *key, uint64_t *ret) {
-        char with_colon[PROC_PATH_MAX];
-
-        snprintf(with_colon, sizeof(with_colon), "%s:", key);
-        return keyed_sum(path, with_colon, ret);
 }
 
 int process_count_fds(pid_t pid, uint32_t *ret) {
@@ -75,7 +61,7 @@ int process_private_bytes(pid_t pid, uint64_t *ret) {
         int r;
 
         snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", pid);
-        r = keyed_sum(path, "Private_Dirty", &kilobytes);
+        r = keyed_number(path, "Anonymous", &kilobytes);
         if (r < 0) {
                 return r;
         }

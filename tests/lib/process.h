@@ -16,8 +16,9 @@ struct ProcessCpu {
 
 int process_count_fds(pid_t pid, uint32_t *ret);
 
-/* Bytes that the process alone costs (smaps_rollup, Private_Dirty). Clean pages of programs and libraries are not among
- * them: those are private only as long as no other process happens to run the same ones. */
+/* Bytes of memory that are not pages of a file: heap, stack, data that was written (smaps_rollup, Anonymous). Pages of
+ * programs and libraries are not among them, dirty ones neither: those of a program that was built a moment ago are, and
+ * count as private once no other process runs it. */
 int process_private_bytes(pid_t pid, uint64_t *ret);
 
 int process_cpu(pid_t pid, ProcessCpu *ret);

@@ -9,7 +9,7 @@ import re
 import subprocess
 
 # Files that are data for a program and have no room for a licence line.
-DATA = ("tests/fuzz/corpus/",)
+DATA = ("tests/fuzz/corpus/", "tests/ledgers/")
 
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 COMMENT_OR_LITERAL = re.compile(

@@ -2,6 +2,7 @@
 /* What is refused, by which version number, and that a limit that one meets is not met by the others. */
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -204,17 +205,47 @@ static void test_descriptors_in_flight_are_not_used_up_by_stuck_peers(void **sta
         served_end(served);
 }
 
-/* A seventh of what they would have unread if they could. */
+/* The lowest limit of descriptors with which such a domain starts: a server that has less says what it takes. */
+static uint32_t least_limit(void *ctx, const char *lines, uint32_t vectors) {
+        Served *served = served_new(ctx, vectors);
+        char *text = talloc_asprintf(served, "[Domain]\nSize=1M\nVectors=%u\n%s", vectors, lines);
+        ServerOptions options = { .nofile = 64, .uid = LONELY_UID };
+        unsigned long least;
+        const char *words;
+        char *path;
+        int status;
+
+        assert_int_equal(scratch_write(served->scratch, "test.domain", text, &path), 0);
+        options.arguments = (const char *const[]){ "--definition", path, "-S", served->socket, NULL };
+        assert_int_equal(server_spawn(served, &options, &served->server), 0);
+        assert_int_equal(server_wait_end(served->server, &status), 0);
+        assert_int_not_equal(status, 0);
+        words = strstr(server_log(served->server), " takes ");
+        assert_non_null(words);
+        least = strtoul(words + strlen(" takes "), NULL, 10);
+        talloc_free(served);
+        assert_in_range(least, 65, 20000);
+        return (uint32_t) least;
+}
+
+/* At the lowest limit with which it starts: all but one of its peers do not read, and have a tenth of what they would
+ * have unread if they could. The last one comes, is set up, goes, and comes again. */
 static void test_a_full_domain_of_stuck_peers(void **state) {
-        const ServerOptions options = { .nofile = 850 };
-        Served *served = serve_definition(*state, "MaxPeers=60\n", 2, &options);
+        const ServerOptions options = { .nofile = least_limit(*state, "MaxPeers=60\n", 8) };
+        Served *served = serve_definition(*state, "MaxPeers=60\n", 8, &options);
         Client *clients[60];
 
         for (size_t i = 0; i < 59; i++) {
                 clients[i] = connect_only(served, CLIENT_NOTE);
         }
-        clients[59] = join(served, CLIENT_NOTE);
-        assert_views_exact(clients, 60, 2, /* star= */ false);
+        for (size_t i = 0; i < 10; i++) {
+                if (i > 0) {
+                        talloc_free(clients[59]);
+                }
+                clients[59] = join(served, CLIENT_NOTE);
+                assert_int_equal(clients[59]->vm_id, 59);
+        }
+        assert_views_exact(clients, 60, 8, /* star= */ false);
         served_end(served);
 }
 

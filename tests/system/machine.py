@@ -228,6 +228,13 @@ class Machine(contextlib.ExitStack):
             )
         return result
 
+    def add_user(self, name, *groups):
+        """A user with a group of its own, who is a member of these groups besides; those that are not there are made."""
+        for group in groups:
+            self.run("groupadd", "--system", "--force", group)
+        more = ["--groups", ",".join(groups)] if groups else []
+        self.run("useradd", "--system", "--user-group", *more, "--create-home", name)
+
     def systemctl(self, *arguments, check=True):
         return self.run("systemctl", "--no-pager", *arguments, check=check)
 

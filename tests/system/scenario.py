@@ -11,10 +11,13 @@ import sys
 
 from machine import Machine
 
-from harness import Peer, Qemu, Tap, doorbell_device
+from harness import Guest, Peer, Qemu, Skip, Tap, doorbell_device, guest_image
 
 # QEMU without a guest; nobody looks at what its virtual CPU does.
 _NO_GUEST = ["-machine", "pc,accel=tcg", "-m", "32M", "-S"]
+
+# Where the guests' image is in the machine.
+_IMAGES = "/srv/guest"
 
 
 def _terminated(number, _frame):
@@ -35,6 +38,7 @@ class Stage(Machine):
     def __init__(self, build, logs, tap):
         super().__init__(build, logs)
         self._tap = tap
+        self._image = None
         self.build = build
 
     def comment(self, text):
@@ -68,13 +72,37 @@ class Stage(Machine):
         """A QEMU that is attached to a domain."""
         return self.start_qemu(name, domain, **who).negotiate()
 
+    def image(self):
+        """The guests' image, in files that everybody in the machine can read."""
+        if not self._image:
+            try:
+                image = guest_image.build(self.build / "guest-image", self.build / "tests" / "guest" / "guest-agent")
+            except guest_image.ImageError as error:
+                raise Skip(f"no guest: {error}") from error
+            self.path(_IMAGES).mkdir()
+            for name in ("kernel", "initramfs"):
+                shutil.copyfile(getattr(image, name), self.path(f"{_IMAGES}/{name}"))
+            self._image = guest_image.Image(f"{_IMAGES}/kernel", f"{_IMAGES}/initramfs")
+        return self._image
+
+    def guest(self, name, arguments, **who):
+        """A guest whose QEMU runs in the machine, and that begins to boot."""
+        program = shutil.which("qemu-system-x86_64")
+        log = self.logs / f"{name}.log"
+        guest = Guest(program, None, log, name, arguments, image=self.image(), enter=self.enter(**who))
+        self.callback(guest.kill)
+        return guest.negotiate()
+
 
 def run(body, prepare=None):
-    """Runs a file of scenarios: body(machine). prepare(machine) sees it installed and not yet booted."""
+    """Runs a file of scenarios: body(machine, *rest of the arguments). prepare(machine) sees it installed and not yet
+    booted."""
     parser = argparse.ArgumentParser(description="What the units do, on a machine of its own that runs systemd.")
     parser.add_argument("--build", required=True, type=pathlib.Path, help="the build folder to install from")
-    build = parser.parse_args().build.resolve()
-    logs = build / "system-logs" / pathlib.Path(sys.argv[0]).stem
+    parser.add_argument("rest", nargs="*", help="what else this file takes")
+    arguments = parser.parse_args()
+    build = arguments.build.resolve()
+    logs = build / "system-logs" / "-".join([pathlib.Path(sys.argv[0]).stem, *arguments.rest])
     shutil.rmtree(logs, ignore_errors=True)
     logs.mkdir(parents=True)
     signal.signal(signal.SIGTERM, _terminated)
@@ -84,7 +112,7 @@ def run(body, prepare=None):
             if prepare:
                 prepare(machine)
             tap.comment(f"booted in {machine.boot():.1f} s")
-            body(machine)
+            body(machine, *arguments.rest)
     except Exception as raised:  # reported as a failure, with the traceback, by finish()
         error = raised
     tap.finish(error)

@@ -16,9 +16,8 @@ ANOTHER = "machine-qemu\\x2d8\\x2dweb.scope"
 
 def add_users(machine):
     """Two users, one of them in a group besides its own."""
-    machine.run("groupadd", "--system", "vms")
-    machine.run("useradd", "--system", "--user-group", "--no-create-home", "alice")
-    machine.run("useradd", "--system", "--user-group", "--groups", "vms", "--no-create-home", "bob")
+    machine.add_user("alice")
+    machine.add_user("bob", "vms")
 
 
 def record(machine, message_id, domain):

@@ -119,6 +119,33 @@ def check_socket_stop(machine):
     assert not machine.path(socket_of("stop")).exists()
 
 
+def check_changed_restart(machine):
+    """Each of what cannot change is named; and all of it works on as it was."""
+    start(machine, "changed", definition({"Size": "1M", "Vectors": 2}))
+    peer = machine.peer("changed", vectors=2)
+    other = {"Size": "4M", "HugePages": "2M", "Vectors": 3, "MaxPeers": 7, "Topology": "star", "Path": "/dev/shm/changed"}
+    machine.define("changed", definition(other, {"Group": "kvm"}))
+    machine.systemctl("restart", service_of("changed"))
+    told = machine.journal(f"MESSAGE_ID={RELOAD_REFUSED}", "IVSHMEM_DOMAIN=changed")
+    assert [record["MESSAGE"].split("=")[0] for record in told] == list(other), told
+    assert len(peer.memory) == 1 << 20
+    newcomer = machine.peer("changed", vectors=2)
+    assert len(newcomer.memory) == 1 << 20
+    newcomer.expect(peer.id)
+    newcomer.ring(peer.id, 1)
+    assert peer.wait(1) == 1
+
+
+def check_idle(machine):
+    start(machine, "idle", definition({"Size": "1M", "Keep": "until-idle"}))
+    peer = machine.peer("idle")
+    peer.memory[0] = 42
+    peer.close()
+    machine.until_shows(service_of("idle"), "ActiveState", "inactive")
+    assert machine.show(service_of("idle"), "Result") == "success"
+    assert machine.peer("idle").memory[0] == 0
+
+
 def check_drop_in(machine):
     machine.drop_in("ivshmem@private.socket", "[Socket]\nSocketMode=0600\n")
     start(machine, "private")
@@ -173,6 +200,8 @@ CASES = {
     "reload of a wrong definition fails with file and line, and the domain goes on": check_wrong_reload,
     "reload of what cannot change is refused in the log, and the domain goes on": check_fixed_reload,
     "restart disconnects nobody": check_restart,
+    "restart with a definition that was changed too much: each key is named, and stays as it was": check_changed_restart,
+    "a domain that is kept until it is idle ends with its last peer, and the next one starts it anew": check_idle,
     "a crash with a definition that is wrong by now: nobody is disconnected, and all goes on when it was mended": (
         check_wrong_restart
     ),

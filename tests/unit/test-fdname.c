@@ -13,6 +13,8 @@ static void test_round_trip(void **state) {
                 { { .kind = FD_PEERS }, "peers" },
                 { { .kind = FD_MEMORY }, "memory" },
                 { { .kind = FD_LEDGER }, "ledger" },
+                { { .kind = FD_FILE }, "file" },
+                { { .kind = FD_FILE_ERROR }, "file-error" },
                 { { .kind = FD_DOORBELLS, .vm_id = 65535 }, "doorbells-65535" },
                 { { .kind = FD_PEER, .vm_id = 0, .serial = UINT64_MAX }, "peer-0-18446744073709551615" },
         };

@@ -4,6 +4,7 @@
 #include "service/server/inflight.h"
 
 #include <linux/sockios.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -11,26 +12,79 @@
 
 #include "tests/unit/testing.h"
 
-static void test_windows_shrink_and_never_close(void **state) {
-        Inflight inflight = inflight_begin(4096, 0); /* a budget of 3072 */
-        uint32_t last = inflight_window(&inflight), total = 0;
+static bool is_power_of_two(uint32_t n) {
+        return n && !(n & (n - 1));
+}
 
-        assert_int_equal(last, WINDOW_MAX);
-        /* Stuck readers, each filling its window. */
-        for (int i = 0; i < 200; i++) {
-                uint32_t window = inflight_window(&inflight);
+/* Stuck readers, each filling its first window. */
+static void test_first_windows_shrink_and_never_close(void **state) {
+        Inflight inflight = inflight_begin(16384, 0); /* a budget of 12288 */
+        uint32_t last = inflight_first_window(&inflight), total = 0;
 
-                assert_true(window <= last);
-                assert_true(window >= WINDOW_MIN);
+        assert_int_equal(last, WINDOW_FIRST_MAX);
+        for (int i = 0; i < 1000; i++) {
+                uint32_t window = inflight_first_window(&inflight);
+
+                assert_true(is_power_of_two(window));
+                assert_in_range(window, WINDOW_MIN, last);
                 inflight_add(&inflight, window);
                 total += window;
                 last = window;
         }
         assert_int_equal(last, WINDOW_MIN);
-        /* 200 of them leave room in what the kernel allows. */
-        assert_true(total < 4096 + 200 * WINDOW_MIN);
+        /* A thousand of them leave room in what the kernel allows. */
+        assert_true(total < 12288 + 1000 * WINDOW_MIN);
         inflight_remove(&inflight, total);
-        assert_int_equal(inflight_window(&inflight), WINDOW_MAX);
+        assert_int_equal(inflight_first_window(&inflight), WINDOW_FIRST_MAX);
+}
+
+static void test_who_reads_has_more_each_time(void **state) {
+        Inflight inflight = inflight_begin(16384, 0);
+        uint32_t window = WINDOW_MIN;
+
+        while (window < WINDOW_MAX) {
+                uint32_t next = inflight_next_window(&inflight, window);
+
+                assert_int_equal(next, 2 * window);
+                window = next;
+        }
+        assert_int_equal(inflight_next_window(&inflight, WINDOW_MAX), WINDOW_MAX);
+        assert_int_equal(inflight_next_window(&inflight, 0), WINDOW_MIN);
+}
+
+/* So many stuck peers that a first window is a fraction of what it was, and one that reads still has the most. */
+static void test_who_reads_is_not_held_up_by_stuck_ones(void **state) {
+        Inflight inflight = inflight_begin(16384, 0);
+        uint32_t window;
+
+        for (int i = 0; i < 150; i++) {
+                inflight_add(&inflight, inflight_first_window(&inflight));
+        }
+        window = inflight_first_window(&inflight);
+        assert_true(window < WINDOW_FIRST_MAX);
+        while (window < WINDOW_MAX) {
+                assert_int_equal(inflight_next_window(&inflight, window), 2 * window);
+                window *= 2;
+        }
+}
+
+/* Who reads until it has the largest window and then stops; one after another. */
+static void test_grown_windows_shrink_too(void **state) {
+        Inflight inflight = inflight_begin(4096, 0); /* a budget of 3072 */
+        uint32_t last = inflight_next_window(&inflight, WINDOW_MAX), total = 0;
+
+        assert_int_equal(last, WINDOW_MAX);
+        for (int i = 0; i < 200; i++) {
+                uint32_t window = inflight_next_window(&inflight, WINDOW_MAX);
+
+                assert_true(is_power_of_two(window));
+                assert_in_range(window, WINDOW_MIN, last);
+                inflight_add(&inflight, window);
+                total += window;
+                last = window;
+        }
+        assert_int_equal(last, WINDOW_MIN);
+        assert_true(total < 3072 + 200 * WINDOW_MIN);
 }
 
 static void test_each_peer_is_certain_of_the_least(void **state) {
@@ -42,7 +96,7 @@ static void test_each_peer_is_certain_of_the_least(void **state) {
 
                 /* None of them reads anything. */
                 for (uint32_t peer = 0; peer < peers[i]; peer++) {
-                        uint32_t window = inflight_window(&inflight);
+                        uint32_t window = inflight_next_window(&inflight, WINDOW_MAX);
 
                         inflight_add(&inflight, window);
                         total += window;
@@ -63,6 +117,23 @@ static void test_measuring_pays(void **state) {
         assert_true(inflight_is_worth_measuring(&inflight));
 }
 
+static bool is_writable(int socket) {
+        struct pollfd pollfd = { .fd = socket, .events = POLLOUT };
+
+        return poll(&pollfd, 1, 0) == 1;
+}
+
+/* Reads until the other end is writable; returns how many messages are unread then. */
+static uint32_t read_until_writable(int socket, int from, uint32_t unread) {
+        char message[8];
+
+        while (!is_writable(from)) {
+                assert_int_equal(read(socket, message, sizeof(message)), sizeof(message));
+                unread--;
+        }
+        return unread;
+}
+
 static uint32_t fill(int socket) {
         uint32_t n = 0;
 
@@ -73,7 +144,7 @@ static uint32_t fill(int socket) {
 }
 
 static void test_the_kernel_keeps_the_window(void **state) {
-        static const uint32_t windows[] = { WINDOW_MIN, 16, 100, WINDOW_MAX };
+        static const uint32_t windows[] = { WINDOW_MIN, 16, WINDOW_FIRST_MAX, WINDOW_MAX };
 
         for (size_t i = 0; i < sizeof(windows) / sizeof(*windows); i++) {
                 int size = inflight_send_buffer(windows[i]), pair[2], outq;
@@ -86,6 +157,10 @@ static void test_the_kernel_keeps_the_window(void **state) {
                 /* The measure is never less than what is unread. */
                 assert_int_equal(ioctl(pair[0], SIOCOUTQ, &outq), 0);
                 assert_in_range(inflight_unread((uint32_t) outq), sent, 4 * sent);
+                /* When there is room again, no more is unread than is said. */
+                assert_in_range(read_until_writable(pair[1], pair[0], sent), 1,
+                                inflight_unread_when_writable(windows[i]));
+                assert_in_range(inflight_unread_when_writable(windows[i]), 1, windows[i] / 2);
                 close(pair[0]);
                 close(pair[1]);
         }
@@ -94,7 +169,10 @@ static void test_the_kernel_keeps_the_window(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                TEST(test_windows_shrink_and_never_close),
+                TEST(test_first_windows_shrink_and_never_close),
+                TEST(test_who_reads_has_more_each_time),
+                TEST(test_who_reads_is_not_held_up_by_stuck_ones),
+                TEST(test_grown_windows_shrink_too),
                 TEST(test_each_peer_is_certain_of_the_least),
                 TEST(test_measuring_pays),
                 TEST(test_the_kernel_keeps_the_window),

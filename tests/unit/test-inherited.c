@@ -124,15 +124,17 @@ static void test_stored_descriptors(void **state) {
 }
 
 static void test_a_bag_stays_full(void **state) {
+        char note[BAG_NOTE_SIZE];
         int fds[3], copies[3], bag;
 
         for (int i = 0; i < 3; i++) {
                 fds[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
         }
-        bag = bag_new(fds, 3);
+        bag = bag_new(fds, 3, "a note");
         assert_true(bag >= 0);
         for (int look = 0; look < 2; look++) {
-                assert_int_equal(bag_look(bag, copies, 3), 0);
+                assert_int_equal(bag_look(bag, copies, 3, note), 0);
+                assert_string_equal(note, "a note");
                 for (int i = 0; i < 3; i++) {
                         eventfd_t rings;
 
@@ -143,7 +145,7 @@ static void test_a_bag_stays_full(void **state) {
                         close(copies[i]);
                 }
         }
-        assert_int_equal(bag_look(bag, copies, 2), -EBADMSG);
+        assert_int_equal(bag_look(bag, copies, 2, note), -EBADMSG);
         for (int i = 0; i < 3; i++) {
                 close(fds[i]);
         }
@@ -151,14 +153,35 @@ static void test_a_bag_stays_full(void **state) {
 }
 
 static void test_what_is_no_bag(void **state) {
+        char note[BAG_NOTE_SIZE];
         int pair[2], copies[1];
 
         assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-        assert_int_equal(bag_look(pair[0], copies, 1), -EAGAIN);
+        assert_int_equal(bag_look(pair[0], copies, 1, note), -EAGAIN);
         assert_int_equal(send(pair[1], "x", 1, 0), 1);
-        assert_int_equal(bag_look(pair[0], copies, 1), -EBADMSG);
+        assert_int_equal(bag_look(pair[0], copies, 1, note), -EBADMSG);
         close(pair[0]);
         close(pair[1]);
+}
+
+/* One that is too long is cut. */
+static void test_notes(void **state) {
+        char note[BAG_NOTE_SIZE], text[BAG_NOTE_SIZE + 1];
+        int fd = eventfd(0, EFD_CLOEXEC), copy, bag;
+
+        memset(text, 'x', sizeof(text));
+        text[BAG_NOTE_SIZE] = '\0';
+        bag = bag_new(&fd, 1, text);
+        assert_int_equal(bag_look(bag, &copy, 1, note), 0);
+        assert_int_equal(strlen(note), BAG_NOTE_SIZE - 1);
+        close(copy);
+        close(bag);
+        bag = bag_new(&fd, 1, NULL);
+        assert_int_equal(bag_look(bag, &copy, 1, note), 0);
+        assert_string_equal(note, "");
+        close(copy);
+        close(bag);
+        close(fd);
 }
 
 int main(void) {
@@ -167,6 +190,7 @@ int main(void) {
                 TEST(test_stored_descriptors),
                 TEST(test_a_bag_stays_full),
                 TEST(test_what_is_no_bag),
+                TEST(test_notes),
         };
 
         return cmocka_run_group_tests_name("inherited", tests, NULL, NULL);

@@ -344,7 +344,8 @@ typedef struct Corruption {
         }
 
 CORRUPTION(magic, l->magic ^= 1)
-CORRUPTION(version, l->version = 2)
+CORRUPTION(version, l->version = 0)
+CORRUPTION(file, l->file = _LEDGER_FILE_MAX)
 CORRUPTION(seat_size, l->seat_size++)
 CORRUPTION(no_seats, l->shape.max_peers = 0)
 CORRUPTION(more_seats, l->shape.max_peers = 5)
@@ -392,8 +393,9 @@ CORRUPTION(batch_short, l->batch.n = 1; l->batch.next[1] = 1)
 /* Of a ledger in which 0 and 1 are taken, 2 is vacant and 3 was never opened. */
 static const Corruption corruptions[] = {
         ROW(magic, "this is no ledger"),
-        ROW(version, "version 2 of the ledger is not known to this program"),
-        ROW(seat_size, "version 1 of the ledger is not known to this program"),
+        ROW(version, "version 0 of the ledger is not known to this program"),
+        ROW(seat_size, "version 2 of the ledger is not known to this program"),
+        ROW(file, "the memory is of no kind that there is"),
         ROW(no_seats, "a ledger of %zu bytes cannot have 0 seats"),
         ROW(more_seats, "a ledger of %zu bytes cannot have 5 seats"),
         ROW(seats_that_wrap, "a ledger of %zu bytes cannot have 4294967295 seats"),

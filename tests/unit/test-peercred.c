@@ -4,9 +4,11 @@
 #include "service/server/peercred.h"
 
 #include <grp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <systemd/sd-login.h>
 #include <unistd.h>
 
 #include "tests/unit/testing.h"
@@ -41,12 +43,76 @@ static void test_machine_of_a_scope(void **state) {
         }
 }
 
+static void test_unit_of_a_cgroup(void **state) {
+        static const struct {
+                const char *root;
+                const char *cgroup;
+                const char *unit;
+        } table[] = {
+                { "", "/system.slice/a.service", "a.service" },
+                { "", "/system.slice/a.service/b/c.service", "a.service" },
+                { "", "/init.scope", "init.scope" },
+                { "", "/system.slice/system-x.slice/x@1.service", "x@1.service" },
+                { "", "/machine.slice/machine-qemu\\x2d1\\x2dr.scope/libvirt/emulator",
+                  "machine-qemu\\x2d1\\x2dr.scope" },
+                { "", "/user.slice/user-1000.slice/user@1000.service/app.slice/a.scope",
+                  "user@1000.service" },
+                { "", "/system.slice/_cpu.service", "cpu.service" },
+                { "", "/system.slice/dev-hugepages.mount", "dev-hugepages.mount" },
+                { "/a/payload", "/a/payload/system.slice/b.service", "b.service" },
+                /* Slices have no processes; what is below something else is not the manager's. */
+                { "", "/system.slice", NULL },
+                { "", "/docker/0123/system.slice/a.service", NULL },
+                { "", "/system.slice/.service", NULL },
+                { "", "/", NULL },
+                { "", "", NULL },
+                { "/a/payload", "/a/payload", NULL },
+                { "/a/payload", "/a/payload2.slice/b.service", NULL },
+                { "/a/payload", "/b.service", NULL },
+        };
+
+        for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+                char *unit = unit_of_cgroup(*state, table[i].root, table[i].cgroup);
+
+                if (table[i].unit) {
+                        assert_non_null(unit);
+                        assert_string_equal(unit, table[i].unit);
+                } else {
+                        assert_null(unit);
+                }
+                talloc_free(unit);
+        }
+}
+
+/* What is read is what libsystemd says of the same process. */
+static void test_our_own_unit(void **state) {
+        char *root = NULL, *unit = NULL;
+        Credentials *credentials;
+        int r, pair[2];
+
+        assert_int_equal(peercred_units_root(*state, &root), 0);
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+        assert_int_equal(peercred_read(*state, pair[0], root, &credentials), 0);
+        r = sd_pid_get_unit(getpid(), &unit);
+        if (r >= 0) {
+                assert_non_null(credentials->unit);
+                assert_string_equal(credentials->unit, unit);
+        } else {
+                assert_null(credentials->unit);
+        }
+        free(unit);
+        talloc_free(credentials);
+        talloc_free(root);
+        close(pair[0]);
+        close(pair[1]);
+}
+
 static void test_our_own_credentials(void **state) {
         Credentials *credentials = NULL;
         int pair[2];
 
         assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-        assert_int_equal(peercred_read(*state, pair[0], &credentials), 0);
+        assert_int_equal(peercred_read(*state, pair[0], "", &credentials), 0);
         assert_int_equal(credentials->uid, geteuid());
         assert_int_equal(credentials->gid, getegid());
         assert_int_equal(credentials->pid, getpid());
@@ -69,7 +135,7 @@ static int groups_seen(void *ctx, size_t n) {
                         groups[i] = (gid_t) (70000 + i);
                 }
                 if (setgroups(n, groups) < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0 ||
-                    peercred_read(ctx, pair[0], &credentials) < 0 || credentials->n_groups != n) {
+                    peercred_read(ctx, pair[0], "", &credentials) < 0 || credentials->n_groups != n) {
                         _exit(0xff);
                 }
                 while (seen < n && credentials->groups[seen] == 70000 + seen) {
@@ -92,9 +158,8 @@ static void test_all_supplementary_groups(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                TEST(test_machine_of_a_scope),
-                TEST(test_our_own_credentials),
-                TEST(test_all_supplementary_groups),
+                TEST(test_machine_of_a_scope),  TEST(test_unit_of_a_cgroup),         TEST(test_our_own_unit),
+                TEST(test_our_own_credentials), TEST(test_all_supplementary_groups),
         };
 
         return cmocka_run_group_tests_name("peercred", tests, NULL, NULL);

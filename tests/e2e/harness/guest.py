@@ -13,29 +13,22 @@ class AgentError(Exception):
     """The agent could not do what it was told."""
 
 
-class Guest(Qemu):
-    """A VM with Linux. The device is driven by a process of the guest, through VFIO."""
+class Agent:
+    """The agent in a guest, at the end of a serial port: an object with send() and receive(), see Lines."""
 
-    MACHINE = [
-        *("-machine", "q35,kernel-irqchip=split,accel=tcg", "-cpu", "max", "-m", "160M"),
-        *("-device", "intel-iommu,intremap=on"),
-    ]
+    def __init__(self, name, port):
+        self.name = name
+        self._agent = port
 
-    def __init__(self, program, folder, log, name, arguments, *, image, user=None):
-        self._agent = LineSocket()
-        command = [
-            *self.MACHINE,
-            *("-kernel", image.kernel, "-initrd", image.initramfs, "-append", image.COMMAND_LINE),
-            *("-serial", f"file:{log.with_suffix('.console')}" if not user else "null"),
-            *("-chardev", f"socket,id=agent,fd={self._agent.remote.fileno()}", "-serial", "chardev:agent"),
-        ]
-        super().__init__(program, folder, log, name, [*command, *arguments], user=user, channels=[self._agent])
+    def gone(self, error):
+        """Raises what it means that the port was closed."""
+        raise QemuExited(f"{self.name}: {error}") from error
 
     def _receive(self, deadline, what):
         try:
             line = self._agent.receive(deadline)
         except ConnectionError as error:
-            raise QemuExited(f"{self.name} ended with {self.process.wait()}: {self.process.output()}") from error
+            self.gone(error)
         if line is None:
             raise Timeout(f"{self.name}: no answer to '{what}'")
         return line
@@ -85,6 +78,30 @@ class Guest(Qemu):
     def counts(self):
         """All rings of each vector since the guest booted."""
         return list(map(int, self.command("counts").split()))
+
+
+class Guest(Agent, Qemu):
+    """A VM with Linux. The device is driven by a process of the guest, through VFIO."""
+
+    MACHINE = [
+        *("-machine", "q35,kernel-irqchip=split,accel=tcg", "-cpu", "max", "-m", "160M"),
+        *("-device", "intel-iommu,intremap=on"),
+    ]
+
+    def __init__(self, program, folder, log, name, arguments, *, image, user=None, enter=()):
+        agent = LineSocket()
+        command = [
+            *self.MACHINE,
+            *("-kernel", image.kernel, "-initrd", image.initramfs, "-append", image.COMMAND_LINE),
+            *("-serial", f"file:{log.with_suffix('.console')}" if not user and not enter else "null"),
+            *("-chardev", f"socket,id=agent,fd={agent.remote.fileno()}", "-serial", "chardev:agent"),
+        ]
+        Agent.__init__(self, name, agent)
+        arguments = [*command, *arguments]
+        Qemu.__init__(self, program, folder, log, name, arguments, user=user, channels=[agent], enter=enter)
+
+    def gone(self, error):
+        raise QemuExited(f"{self.name} ended with {self.process.wait()}: {self.process.output()}") from error
 
     def reboot(self):
         """Restarts the guest inside its QEMU and waits until it is up again."""

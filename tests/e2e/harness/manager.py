@@ -38,9 +38,9 @@ class Manager:
         self._notify_path = folder / f"{name}.notify"
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(str(self._notify_path))
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listener.bind(str(self.path))
-        self._listener.listen(4096)
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.listener.bind(str(self.path))
+        self.listener.listen(4096)
         self._lock = threading.Lock()
         self._ready = threading.Event()
         self.store = []  # (name, descriptor)
@@ -71,6 +71,11 @@ class Manager:
         if fields.get("READY") == "1":
             self._ready.set()
 
+    def keep(self, name, fd):
+        """Puts a descriptor into the store, which has it from then on."""
+        with self._lock:
+            self.store.append((name, fd))
+
     def names(self):
         """What is in the store."""
         with self._lock:
@@ -80,7 +85,7 @@ class Manager:
         """Starts the server with the socket and all that it had stored, and waits until it is ready."""
         self._ready.clear()
         with self._lock:
-            entries = [("peers", self._listener.fileno()), *reversed(self.store)]
+            entries = [("peers", self.listener.fileno()), *reversed(self.store)]
         for _, fd in entries:
             os.set_inheritable(fd, True)
         environment = {
@@ -141,4 +146,4 @@ class Manager:
         for fd in (self._wake, self._woken):
             os.close(fd)
         self._notify.close()
-        self._listener.close()
+        self.listener.close()

@@ -21,22 +21,18 @@ class QmpError(Exception):
     """QEMU refused a QMP command."""
 
 
-class LineSocket:
-    """Our end of a socket that carries lines, the other being a character device of QEMU's."""
+class Lines:
+    """A connected socket that carries lines."""
 
-    def __init__(self):
-        self._socket, self.remote = socket.socketpair()
+    def __init__(self, connection):
+        self._socket = connection
         self._buffer = b""
-
-    def started(self):
-        """QEMU has its own copy of the remote end now."""
-        self.remote.close()
 
     def send(self, line):
         self._socket.sendall(line.encode() + b"\n")
 
     def receive(self, deadline):
-        """The next line, or None when the deadline has passed. ConnectionError when QEMU has closed its end."""
+        """The next line, or None when the deadline has passed. ConnectionError when the other end was closed."""
         while b"\n" not in self._buffer:
             self._socket.settimeout(deadline.left() or 0.001)
             try:
@@ -50,8 +46,23 @@ class LineSocket:
         return line.decode(errors="replace").rstrip("\r")
 
     def close(self):
-        self.remote.close()
         self._socket.close()
+
+
+class LineSocket(Lines):
+    """Our end of a pair of sockets, the other being a character device of QEMU's."""
+
+    def __init__(self):
+        ours, self.remote = socket.socketpair()
+        super().__init__(ours)
+
+    def started(self):
+        """QEMU has its own copy of the remote end now."""
+        self.remote.close()
+
+    def close(self):
+        self.remote.close()
+        super().close()
 
 
 class Qmp:

@@ -67,13 +67,16 @@ class Workshop(contextlib.ExitStack):
         path.write_text(text)
         return self._server(name, "--definition", path)
 
-    def managed(self, name, text, store=4096):
-        """A definition's server that can be killed and started again, with its fd store."""
+    def managed(self, name, text, store=4096, before=None):
+        """A definition's server that can be killed and started again, with its fd store. before(manager) can put something
+        there first."""
         path = self.folder / f"{name}.domain"
         path.write_text(text)
         arguments = ["--definition", path, f"--fd-store={store}", "-v"]
         manager = Manager(self._program, self.folder, self.logs / f"{name}.log", name, arguments)
         self.callback(manager.end)
+        if before:
+            before(manager)
         manager.start()
         return manager
 
