@@ -3,7 +3,7 @@
  * What the descriptors are called that come from systemd: from socket units and from the fd store (FDNAME=,
  * sd_pid_notify_with_fds(3)). The only place that knows the grammar:
  *
- *   peers                   the listening socket
+ *   peers, control          the listening sockets
  *   memory, ledger          of the domain
  *   file                    the bag with the descriptors of a file that is the memory (Path=)
  *   file-error              why that file is not to be had, as a text: from who was to open it
@@ -19,6 +19,7 @@ typedef struct FdName FdName;
 
 typedef enum FdKind {
         FD_PEERS,
+        FD_CONTROL,
         FD_MEMORY,
         FD_LEDGER,
         FD_FILE,

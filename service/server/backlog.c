@@ -75,3 +75,15 @@ void backlog_refuse(int listener, int wait_msec) {
                 }
         }
 }
+
+void backlog_close(int listener) {
+        int fd;
+
+        if (fcntl(listener, F_SETFL, O_NONBLOCK) < 0) {
+                return;
+        }
+        for (unsigned i = 0; i < CLIENTS_MAX && (fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0;
+             i++) {
+                close(fd);
+        }
+}

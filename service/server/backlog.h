@@ -10,3 +10,6 @@
  * says why), for so long at most. Left alone they would have the socket's owner start us again, and again.
  */
 void backlog_refuse(int listener, int wait_msec);
+
+/* Closes the connections of those who wait in a socket of another protocol, in which an end says enough. */
+void backlog_close(int listener);

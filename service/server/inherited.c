@@ -15,49 +15,69 @@
 
 #include "service/base/error.h"
 
-static const FdName peers_name = { .kind = FD_PEERS };
-
 /* ---- Listening sockets ---- */
+
+/* What a socket unit may pass. */
+typedef struct ListenerKind {
+        FdKind kind;
+        int type;
+        const char *type_name;
+        const char *option; /* of socket units */
+} ListenerKind;
+
+static const ListenerKind listener_kinds[] = {
+        { FD_PEERS, SOCK_STREAM, "stream", "ListenStream=" },
+        { FD_CONTROL, SOCK_SEQPACKET, "sequential-packet", "ListenSequentialPacket=" },
+};
 
 static bool is_listening(int fd) {
         return sd_is_socket(fd, AF_UNSPEC, /* type= */ 0, /* listening= */ 1) > 0;
 }
 
-/* sd_listen_fds(3): "unknown" is what a descriptor without a name is called. */
-static bool is_peers_name(const char *name) {
-        FdName parsed;
+/* NULL: no listening socket is called so. "unknown" is what sd_listen_fds(3) calls a descriptor without a name. */
+static const ListenerKind *listener_kind(const char *name) {
+        FdName parsed = { .kind = FD_PEERS };
 
-        return strcmp(name, "unknown") == 0 || (fdname_parse(name, &parsed) && parsed.kind == FD_PEERS);
+        if (strcmp(name, "unknown") != 0 && !fdname_parse(name, &parsed)) {
+                return NULL;
+        }
+        for (size_t i = 0; i < sizeof(listener_kinds) / sizeof(*listener_kinds); i++) {
+                if (listener_kinds[i].kind == parsed.kind) {
+                        return &listener_kinds[i];
+                }
+        }
+        return NULL;
 }
 
 static int take_listener(Inherited *inherited, void *ctx, int fd, const char *name, char **ret_error) {
-        char good[FDNAME_SIZE];
+        const ListenerKind *kind = listener_kind(name);
+        Fd **place;
         int r;
 
-        fdname_format(&peers_name, good);
-        if (!is_peers_name(name)) {
+        if (!kind) {
                 *ret_error = talloc_asprintf(ctx,
-                                             "Inherited descriptor %d is called \"%s\", not \"%s\"; set "
-                                             "FileDescriptorName=%s in the socket unit",
-                                             fd, name, good, good);
+                                             "Inherited descriptor %d is called \"%s\", not \"peers\" or "
+                                             "\"control\"; set FileDescriptorName= in the socket unit",
+                                             fd, name);
                 return -EINVAL;
         }
-        if (inherited->listener) {
-                *ret_error = talloc_asprintf(
-                        ctx, "Inherited more than one socket for peers; keep one ListenStream=");
+        place = kind->kind == FD_PEERS ? &inherited->listener : &inherited->control;
+        if (*place) {
+                *ret_error = talloc_asprintf(ctx,
+                                             "Inherited more than one socket called \"%s\"; keep one %s",
+                                             name, kind->option);
                 return -EINVAL;
         }
-        if (sd_is_socket_unix(fd, SOCK_STREAM, /* listening= */ 1, NULL, 0) <= 0) {
+        if (sd_is_socket_unix(fd, kind->type, /* listening= */ 1, NULL, 0) <= 0) {
                 *ret_error = talloc_asprintf(
                         ctx,
-                        "Inherited descriptor %d (\"%s\") is not a listening AF_UNIX stream "
-                        "socket; use ListenStream= with a path",
-                        fd, name);
+                        "Inherited descriptor %d (\"%s\") is not a listening AF_UNIX %s socket; use %s with a path",
+                        fd, name, kind->type_name, kind->option);
                 return -EINVAL;
         }
         /* Accepting must never wait, also when the one who connected is gone again. */
         r = errno_or(fcntl(fd, F_SETFL, O_NONBLOCK));
-        return r < 0 ? r : fd_new(inherited, fd, &inherited->listener);
+        return r < 0 ? r : fd_new(inherited, fd, place);
 }
 
 /* ---- What was stored ---- */
@@ -95,7 +115,7 @@ static int add_stranger(Inherited *inherited, int fd, const char *name) {
 static int take_one(Inherited *inherited, void *ctx, int fd, const char *text, char **ret_error) {
         FdName name;
 
-        if (is_peers_name(text) || is_listening(fd)) {
+        if (listener_kind(text) || is_listening(fd)) {
                 return take_listener(inherited, ctx, fd, text, ret_error);
         }
         if (!fdname_parse(text, &name) || !is_plausible(fd, &name)) {

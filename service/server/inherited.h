@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The descriptors that systemd passed: the listening socket of the socket unit, and what a predecessor left in the fd
+ * The descriptors that systemd passed: the listening sockets of the socket units, and what a predecessor left in the fd
  * store. Each is checked before it is used; they come in any order, so that only names count.
  */
 #pragma once
@@ -19,7 +19,8 @@ struct InheritedFd {
 };
 
 struct Inherited {
-        Fd *listener; /* NULL: none was passed */
+        Fd *listener; /* for peers; NULL: none was passed */
+        Fd *control;  /* for the control link; NULL: none was passed */
         InheritedFd *stored;
         size_t n_stored;
         const char **strangers; /* names in the store that mean nothing to us */
@@ -28,7 +29,7 @@ struct Inherited {
 
 /*
  * Takes the descriptors of LISTEN_FDS (sd_listen_fds(3)). A socket that somebody could connect to and that we would not
- * serve is refused - two for peers, one of another kind or name: -EINVAL with *ret_error, a chunk of `ctx`. What is
+ * serve is refused - two of one name, one of another kind or name: -EINVAL with *ret_error, a chunk of `ctx`. What is
  * not what its name says is closed and listed as a stranger.
  */
 int inherited_take(void *ctx, Inherited **ret, char **ret_error);

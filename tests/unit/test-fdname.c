@@ -11,6 +11,7 @@ static void test_round_trip(void **state) {
                 const char *text;
         } table[] = {
                 { { .kind = FD_PEERS }, "peers" },
+                { { .kind = FD_CONTROL }, "control" },
                 { { .kind = FD_MEMORY }, "memory" },
                 { { .kind = FD_LEDGER }, "ledger" },
                 { { .kind = FD_FILE }, "file" },
@@ -54,7 +55,8 @@ static void test_all_others_are_refused(void **state) {
                 "doorbells-+1",
                 "memory ",
                 "Ledger",
-                "control",
+                "control-0",
+                "controls",
                 "unknown",
         };
 

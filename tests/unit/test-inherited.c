@@ -20,7 +20,8 @@
 
 /* What a child found, as text: a listener, stored descriptors, strangers - or the error. */
 static char *describe(void *ctx, const Inherited *inherited) {
-        char *text = talloc_strdup(ctx, inherited->listener ? "listener" : "");
+        char *text = talloc_asprintf(ctx, "%s%s", inherited->listener ? "listener" : "",
+                                     inherited->control ? " control" : "");
 
         for (size_t i = 0; i < inherited->n_stored; i++) {
                 char name[FDNAME_SIZE];
@@ -92,14 +93,21 @@ static void test_listening_sockets(void **state) {
 
         expect(*state, &good, 1, "peers", "listener");
         expect(*state, &good, 1, "unknown", "listener");
+        expect(*state, &packets, 1, "control", " control");
+        expect(*state, (int[]){ packets, good }, 2, "control:peers", "listener control");
+        expect(*state, &good, 1, "memory",
+               "Inherited descriptor 3 is called \"memory\", not \"peers\" or \"control\"; set FileDescriptorName= in "
+               "the socket unit");
         expect(*state, &good, 1, "control",
-               "Inherited descriptor 3 is called \"control\", not \"peers\"; set FileDescriptorName=peers in the "
-               "socket unit");
+               "Inherited descriptor 3 (\"control\") is not a listening AF_UNIX sequential-packet socket; use "
+               "ListenSequentialPacket= with a path");
+        expect(*state, (int[]){ packets, packets }, 2, "control:control",
+               "Inherited more than one socket called \"control\"; keep one ListenSequentialPacket=");
         expect(*state, &packets, 1, "peers",
                "Inherited descriptor 3 (\"peers\") is not a listening AF_UNIX stream socket; use ListenStream= with a "
                "path");
         expect(*state, (int[]){ good, packets }, 2, "peers:peers",
-               "Inherited more than one socket for peers; keep one ListenStream=");
+               "Inherited more than one socket called \"peers\"; keep one ListenStream=");
         close(good);
         close(packets);
 }
