@@ -72,8 +72,8 @@ static const SyscallCase unix_only[] = { { { INT_IS(0, AF_UNIX) } } };
 const SyscallRule ivshmem_server_syscalls[] = {
         {
                 .name = "accept4",
-                .reason = "a VM that joins",
-                .caller = "the listening socket's handler",
+                .reason = "a VM that joins, a manager that connects",
+                .caller = "the handlers of the listening sockets",
         },
         {
                 .name = "brk",
@@ -127,7 +127,7 @@ const SyscallRule ivshmem_server_syscalls[] = {
                 .name = "fcntl",
                 WHERE(fcntl_cases),
                 .reason = "checks of descriptors, copies of them",
-                .caller = "sd-event, stdio, memory_open_readonly()",
+                .caller = "sd-event, stdio, the spare descriptor of arrivals",
         },
         {
                 .name = "fstat",
@@ -213,25 +213,27 @@ const SyscallRule ivshmem_server_syscalls[] = {
         {
                 .name = "openat",
                 WHERE(only_read),
-                .reason = "/proc/PID/cgroup of a peer; definition, users and groups at SIGHUP",
-                .caller = "sd_pid_get_cgroup(), reload",
+                .reason = "/proc/PID/cgroup and status of a peer; definition, users and groups at a reload",
+                .caller = "sd_pid_get_cgroup(), peercred_of_process(), reload",
         },
         {
                 .name = "pidfd_open",
-                .reason = "a peer's process, where the kernel has no SO_PEERPIDFD",
+                .reason = "a peer's process, where the kernel has no SO_PEERPIDFD or the manager names it",
                 .caller = "admission",
         },
         {
                 .name = "poll",
                 .not_everywhere = true,
-                .reason = "whether the process that connected still lives",
-                .caller = "admission",
+                .reason =
+                        "whether the process that connected still lives; whether a doorbell can be rung without waiting",
+                .caller = "admission, doorbells_ring()",
         },
         {
                 .name = "ppoll",
                 .instead_of = "poll",
-                .reason = "whether the process that connected still lives",
-                .caller = "admission",
+                .reason =
+                        "whether the process that connected still lives; whether a doorbell can be rung without waiting",
+                .caller = "admission, doorbells_ring()",
         },
         {
                 .name = "prctl",
@@ -256,8 +258,8 @@ const SyscallRule ivshmem_server_syscalls[] = {
         },
         {
                 .name = "recvfrom",
-                .reason = "a peer that hung up, or that writes though it must not",
-                .caller = "the peer's handler",
+                .reason = "a peer that hung up, or that writes though it must not; requests of the manager",
+                .caller = "the handlers of peers and of the control link",
         },
         {
                 .name = "rt_sigprocmask",
@@ -271,8 +273,8 @@ const SyscallRule ivshmem_server_syscalls[] = {
         },
         {
                 .name = "sendmsg",
-                .reason = "messages to the service manager and the journal",
-                .caller = "notify, sd_journal_sendv()",
+                .reason = "messages to the service manager, the journal and the control link",
+                .caller = "notify, sd_journal_sendv(), the control link",
         },
         {
                 .name = "sendto",
@@ -306,8 +308,10 @@ const SyscallRule ivshmem_server_syscalls[] = {
         {
                 .name = "socketpair",
                 WHERE(unix_only),
-                .reason = "the bag with the doorbells of a seat, for systemd's fd store",
-                .caller = "bag_new()",
+                .reason =
+                        "the bag with the doorbells of a seat, for systemd's fd store; a peer's connection made for a "
+                        "local process",
+                .caller = "bag_new(), arrivals_open()",
         },
         {
                 .name = "statfs",
@@ -333,8 +337,8 @@ const SyscallRule ivshmem_server_syscalls[] = {
         },
         {
                 .name = "write",
-                .reason = "log lines, doorbells",
-                .caller = "logging, stdio",
+                .reason = "log lines, doorbells that the manager rings",
+                .caller = "logging, stdio, doorbells_ring()",
         },
         {
                 .name = "writev",

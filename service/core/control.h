@@ -6,9 +6,12 @@
  *
  * On a new connection the server says CONTROL_DOMAIN, a CONTROL_PEER for each connected peer, and CONTROL_SYNCED; from
  * then on what changes: CONTROL_JOINED, CONTROL_LEFT, CONTROL_REFUSED, and CONTROL_DOMAIN again when counters or shape
- * have changed (at most a few times a second). The manager sends requests, each with a serial of its own, and gets
- * one CONTROL_REPLY for each, in order. A connection whose reader lags is closed by the server, and the manager connects
- * again and has the whole picture anew: nothing is queued without bound.
+ * have changed (at most a few times a second). Before CONTROL_SYNCED, peers that were told of may be said to have left, too.
+ * Of the refusals of one user not all are told when there are many; the counter has all.
+ *
+ * The manager sends requests, each with a serial of its own, and gets one CONTROL_REPLY for each, in order. It can do so
+ * before CONTROL_SYNCED, and is answered after it. A connection whose reader lags is closed by the server, and the manager
+ * connects again and has the whole picture anew: nothing is queued without bound.
  *
  * Both directions are decoded as if the other side were hostile: a server is what a tenant attacks, and the manager reads
  * what it says.

@@ -37,14 +37,19 @@
 /* A newcomer that could not be accepted for want of memory is tried again after so long. */
 #define ACCEPT_RETRY_USEC 100000U
 
+/* How many may wait to be admitted for arrivals_open() to make one more. They wait for nothing but a wipe, as a rule. */
+#define WAITING_MAX 64U
+
 typedef struct Arrival {
         List link;
         Fd *socket;
+        Credentials *credentials; /* NULL: the kernel's, of who connected */
 } Arrival;
 
 struct Arrivals {
         Domain *domain;
         Peers *peers;
+        ArrivalsOps ops;
         RefusedPeers *refused;
         Event *event;
         Fd *listener;
@@ -74,10 +79,18 @@ static uint64_t now_usec(const Arrivals *arrivals) {
 /* ---- The answer ---- */
 
 static void refuse(Arrivals *arrivals, Arrival *arrival, Tenant *tenant, const Credentials *credentials,
-                   const Admission *admission) {
+                   const char *identity, const Admission *admission) {
+        arrivals->domain->counters.refusals++;
         refusal_send(fd_get(arrival->socket), admission->refusal);
         record_refused(tenant, credentials, admission->refusal, admission->reason, now_usec(arrivals));
+        arrivals->ops.refused(tenant, credentials, identity, admission, arrivals->ops.userdata);
         refused_keep(arrivals->refused, credentials->uid, arrival->socket);
+}
+
+/* Who it is could not even be asked. */
+static void refuse_nobody(Arrivals *arrivals, int socket) {
+        arrivals->domain->counters.refusals++;
+        refusal_send(socket, REFUSAL_NO_FREE_SEAT);
 }
 
 /* Nobody can be accepted or admitted, for want of memory or because systemd is busy. Whoever waits goes on waiting, but does not keep us
@@ -153,11 +166,19 @@ static int admit_known(Arrivals *arrivals, Arrival *arrival, Tenant *tenant, Cre
                 snprintf(admission.reason, sizeof(admission.reason), "%s", shortage(r));
         }
         if (admission.refusal != REFUSAL_NONE) {
-                refuse(arrivals, arrival, tenant, credentials, &admission);
+                refuse(arrivals, arrival, tenant, credentials, identity, &admission);
                 return 0;
         }
         arrivals->said_short = false;
         record_joined(tenant, credentials, admission.vm_id, admission.reason, now_usec(arrivals));
+        return 0;
+}
+
+static int arrival_credentials(const Arrivals *arrivals, Arrival *arrival, Credentials **ret) {
+        if (!arrival->credentials) {
+                return peercred_read(arrival, fd_get(arrival->socket), arrivals->units_root, ret);
+        }
+        *ret = arrival->credentials;
         return 0;
 }
 
@@ -167,7 +188,7 @@ static int admit(Arrivals *arrivals, Arrival *arrival) {
         Credentials *credentials;
         const char *identity = NULL;
         Tenant *tenant;
-        int r = peercred_read(arrival, fd_get(arrival->socket), arrivals->units_root, &credentials);
+        int r = arrival_credentials(arrivals, arrival, &credentials);
 
         if (r >= 0) {
                 r = tenants_get(arrivals->domain->tenants, credentials->uid, rate, now_usec(arrivals),
@@ -179,7 +200,7 @@ static int admit(Arrivals *arrivals, Arrival *arrival) {
         }
         if (r < 0) {
                 say_short(arrivals, r);
-                refusal_send(fd_get(arrival->socket), REFUSAL_NO_FREE_SEAT);
+                refuse_nobody(arrivals, fd_get(arrival->socket));
                 return 0;
         }
         return admit_known(arrivals, arrival, tenant, credentials, identity);
@@ -210,19 +231,29 @@ static int on_admit(sd_event_source *source, void *userdata) {
 
 /* ---- Accepting ---- */
 
-static int arrival_add(Arrivals *arrivals, int fd) {
+static size_t arrivals_count_waiting(const Arrivals *arrivals) {
+        size_t n = 0;
+
+        LIST_FOREACH(i, &arrivals->waiting) {
+                n++;
+        }
+        return n;
+}
+
+/* Takes the credentials (may be NULL) over on success. */
+static int arrival_add(Arrivals *arrivals, int fd, Credentials *credentials) {
         Arrival *arrival = talloc_zero(arrivals, Arrival);
 
         if (!arrival) {
                 close(fd);
                 return -ENOMEM;
         }
-        list_append(&arrivals->waiting, &arrival->link);
         if (fd_new(arrival, fd, &arrival->socket) < 0) {
-                list_remove(&arrival->link);
                 talloc_free(arrival);
                 return -ENOMEM;
         }
+        arrival->credentials = talloc_steal(arrival, credentials);
+        list_append(&arrivals->waiting, &arrival->link);
         return event_source_arm_once(arrivals->admitting);
 }
 
@@ -230,7 +261,47 @@ int arrivals_add(Arrivals *arrivals, Fd *socket) {
         int fd = fd_take(socket);
 
         talloc_free(socket);
-        return arrival_add(arrivals, fd);
+        return arrival_add(arrivals, fd, /* credentials= */ NULL);
+}
+
+/* Takes the credentials over on success. */
+static int open_with(Arrivals *arrivals, void *ctx, Credentials *credentials, Fd **ret) {
+        int ends[2], r;
+        Fd *end;
+
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
+                return errno_negative();
+        }
+        r = fd_new(ctx, ends[1], &end);
+        if (r < 0) {
+                close(ends[0]);
+                return r;
+        }
+        r = arrival_add(arrivals, ends[0], credentials);
+        if (r < 0) {
+                talloc_free(end);
+                return r;
+        }
+        *ret = end;
+        return 0;
+}
+
+int arrivals_open(Arrivals *arrivals, void *ctx, const Credentials *named, Fd **ret) {
+        Credentials *credentials;
+        int r;
+
+        if (arrivals_count_waiting(arrivals) >= WAITING_MAX) {
+                return -EBUSY;
+        }
+        r = peercred_of_process(arrivals, named, arrivals->units_root, &credentials);
+        if (r < 0) {
+                return r;
+        }
+        r = open_with(arrivals, ctx, credentials, ret);
+        if (r < 0) {
+                talloc_free(credentials);
+        }
+        return r;
 }
 
 void arrivals_admit_all(Arrivals *arrivals) {
@@ -250,7 +321,7 @@ static void refuse_one_with_the_spare(Arrivals *arrivals, int error) {
         TALLOC_FREE(arrivals->spare);
         fd = accept_one(arrivals);
         if (fd >= 0) {
-                refusal_send(fd, REFUSAL_NO_FREE_SEAT);
+                refuse_nobody(arrivals, fd);
                 close(fd);
         }
         if (open_spare(arrivals) < 0) {
@@ -280,7 +351,7 @@ static bool accept_next(Arrivals *arrivals, bool first) {
                 wait_a_while(arrivals);
                 return false;
         }
-        return arrival_add(arrivals, fd) >= 0;
+        return arrival_add(arrivals, fd, /* credentials= */ NULL) >= 0;
 }
 
 static int on_listener(sd_event_source *source, int fd, uint32_t events, void *userdata) {
@@ -331,12 +402,7 @@ bool arrivals_pending(const Arrivals *arrivals) {
 }
 
 size_t arrivals_count_fds(const Arrivals *arrivals) {
-        size_t n = 2;
-
-        LIST_FOREACH(i, &arrivals->waiting) {
-                n++;
-        }
-        return n;
+        return 2 + arrivals_count_waiting(arrivals);
 }
 
 size_t arrivals_list_fds(const Arrivals *arrivals, int *ret) {
@@ -356,7 +422,8 @@ static int arrivals_destructor(Arrivals *arrivals) {
         return 0;
 }
 
-int arrivals_new(void *ctx, Event *event, Domain *domain, Peers *peers, Fd *listener, Arrivals **ret) {
+int arrivals_new(void *ctx, Event *event, Domain *domain, Peers *peers, Fd *listener, const ArrivalsOps *ops,
+                 Arrivals **ret) {
         Arrivals *arrivals = talloc_zero(ctx, Arrivals);
         int r;
 
@@ -364,7 +431,7 @@ int arrivals_new(void *ctx, Event *event, Domain *domain, Peers *peers, Fd *list
                 talloc_free(listener);
                 return -ENOMEM;
         }
-        *arrivals = (Arrivals){ .domain = domain, .peers = peers, .event = event };
+        *arrivals = (Arrivals){ .domain = domain, .peers = peers, .ops = *ops, .event = event };
         arrivals->listener = talloc_steal(arrivals, listener);
         list_init(&arrivals->waiting);
         talloc_set_destructor(arrivals, arrivals_destructor);

@@ -3,15 +3,26 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "service/core/definition.h"
 #include "service/core/seats.h"
 
+typedef struct Counters Counters;
 typedef struct Domain Domain;
 typedef struct Doorbells Doorbells;
 typedef struct Memory Memory;
 typedef struct Succession Succession;
 typedef struct Tenants Tenants;
+
+/* What happened since this process began to serve. */
+struct Counters {
+        uint64_t joins;
+        uint64_t leaves;
+        uint64_t refusals;
+        uint64_t evictions;
+        uint64_t messages_sent;
+};
 
 struct Domain {
         const char *name;
@@ -20,7 +31,9 @@ struct Domain {
         Doorbells *doorbells;
         Memory *memory;
         Tenants *tenants;
-        Succession *succession; /* NULL: nothing is kept for a successor */
-        bool anyone;            /* drop-in form: who can open the socket is admitted */
-        bool stopping;          /* newcomers are refused */
+        Succession *succession;  /* NULL: nothing is kept for a successor */
+        bool anyone;             /* drop-in form: who can open the socket is admitted */
+        bool stopping;           /* newcomers are refused */
+        bool definition_removed; /* its file was gone at the last reload */
+        Counters counters;
 };

@@ -29,6 +29,9 @@ size_t doorbells_list_fds(const Doorbells *doorbells, int *ret);
 /* The eventfd of a vector of an opened seat; it stays the domain's. */
 int doorbells_fd(const Doorbells *doorbells, uint32_t vm_id, uint32_t vector);
 
+/* Rings a doorbell of an opened seat. Never waits: one that is full rings already. */
+void doorbells_ring(const Doorbells *doorbells, uint32_t vm_id, uint32_t vector);
+
 /* Forgets rings that nobody took, so that a new occupant does not get its predecessor's. Nothing to do for a seat
  * without eventfds. */
 void doorbells_drain(const Doorbells *doorbells, uint32_t vm_id);

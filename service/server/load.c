@@ -211,7 +211,8 @@ static int parse_and_resolve(void *ctx, const char *path, int fd, NameService se
         }
         if (r < 0) {
                 talloc_free(definition);
-                return r;
+                /* The file is there. */
+                return r == -ENOENT ? -EINVAL : r;
         }
         *ret = definition;
         return 0;

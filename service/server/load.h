@@ -27,7 +27,7 @@ typedef enum NameService {
 int source_of(void *ctx, const Options *options, Source *ret, char **ret_error);
 
 /* Loads the definition. Negative errno with *ret_error (a chunk of `ctx`), which has file and line where there is
- * one. */
+ * one; -ENOENT only when there is no such file. */
 int load_definition(void *ctx, const Source *source, NameService service, Definition **ret,
                     char **ret_error);
 

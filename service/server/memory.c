@@ -361,8 +361,8 @@ bool memory_is_adopted(const Memory *memory) {
         return memory->file && !memory->file->created && memory->adopted > 0;
 }
 
-int memory_open_readonly(const Memory *memory) {
-        return errno_or(fcntl(fd_get(memory->readonly), F_DUPFD_CLOEXEC, 3));
+int memory_readonly_fd(const Memory *memory) {
+        return fd_get(memory->readonly);
 }
 
 const char *memory_describe(const Memory *memory) {

@@ -95,10 +95,10 @@ uint64_t memory_size(const Memory *memory);
 /* Whether an existing file was adopted, with something in it. */
 bool memory_is_adopted(const Memory *memory);
 
-/* A descriptor that can only ever be read and mapped read-only; the caller closes it. Nobody can open it for writing
- * again through /proc/self/fd, but root, the server's own user and, with Path=, those whom the file's mode lets. All
- * such descriptors share one file offset. Negative errno. Works in the sandbox (fcntl(F_DUPFD_CLOEXEC)). */
-int memory_open_readonly(const Memory *memory);
+/* A descriptor that can only ever be read and mapped read-only; it stays the memory's. Nobody to whom it is sent can open
+ * it for writing again through /proc/self/fd, but root, the server's own user and, with Path=, those whom the file's mode
+ * lets. All who have it share one file offset. */
+int memory_readonly_fd(const Memory *memory);
 
 /* "64M in 2M pages", "8G in 4K pages", "64M at /dev/shm/ring": for STATUS= and logs. A chunk of the memory. */
 const char *memory_describe(const Memory *memory);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -63,15 +64,16 @@ static int read_label(int socket, Credentials *credentials) {
         return credentials->label ? 0 : -ENOMEM;
 }
 
+static int pidfd_of(pid_t pid) {
+        return errno_or((int) syscall(SYS_pidfd_open, pid, 0));
+}
+
 /* A pidfd of the very process that connected; before Linux 6.5 of the process that has its PID now. */
-static int open_pidfd(int socket, pid_t pid) {
+static int pidfd_of_peer(int socket, pid_t pid) {
         socklen_t length = sizeof(int);
         int fd;
 
-        if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &fd, &length) >= 0) {
-                return fd;
-        }
-        return (int) syscall(SYS_pidfd_open, pid, 0);
+        return getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &fd, &length) >= 0 ? fd : pidfd_of(pid);
 }
 
 static bool process_lives(int pidfd) {
@@ -210,17 +212,12 @@ int peercred_units_root(void *ctx, char **ret) {
         return 0;
 }
 
-static int read_unit(int socket, const char *units_root, Credentials *credentials) {
-        cleanup_close int pidfd = open_pidfd(socket, credentials->pid);
+static int read_unit(int pidfd, const char *units_root, Credentials *credentials) {
         char *cgroup = NULL, *unit, *machine;
         int r;
 
-        if (credentials->pid == 0 || !units_root) {
-                /* A process of a PID namespace that ours cannot see. To libsystemd 0 is ourselves. */
+        if (!units_root) {
                 return 0;
-        }
-        if (pidfd < 0) {
-                return short_or_none(errno_negative());
         }
         r = read_cgroup(credentials, credentials->pid, &cgroup);
         if (r < 0) {
@@ -237,6 +234,17 @@ static int read_unit(int socket, const char *units_root, Credentials *credential
                 credentials->machine = machine;
         }
         return 0;
+}
+
+static int read_unit_of_peer(int socket, const char *units_root, Credentials *credentials) {
+        cleanup_close int pidfd = -EBADF;
+
+        if (credentials->pid == 0) {
+                /* A process of a PID namespace that ours cannot see. To libsystemd 0 is ourselves. */
+                return 0;
+        }
+        pidfd = pidfd_of_peer(socket, credentials->pid);
+        return pidfd < 0 ? short_or_none(pidfd) : read_unit(pidfd, units_root, credentials);
 }
 
 int peercred_read(void *ctx, int socket, const char *units_root, Credentials **ret) {
@@ -259,7 +267,107 @@ int peercred_read(void *ctx, int socket, const char *units_root, Credentials **r
                 r = read_label(socket, credentials);
         }
         if (r >= 0) {
-                r = read_unit(socket, units_root, credentials);
+                r = read_unit_of_peer(socket, units_root, credentials);
+        }
+        if (r < 0) {
+                talloc_free(credentials);
+                return r;
+        }
+        *ret = credentials;
+        return 0;
+}
+
+/* ---- Of a process ---- */
+
+/* Reads numbers up to the end of the line, at most `max`. */
+static size_t read_numbers(const char *text, uint32_t *ret, size_t max) {
+        size_t n = 0;
+        char *end;
+
+        for (; n < max; n++, text = end) {
+                ret[n] = (uint32_t) strtoul(text, &end, 10);
+                if (end == text) {
+                        break;
+                }
+        }
+        return n;
+}
+
+static int add_groups(Credentials *credentials, const char *text) {
+        uint32_t *groups = talloc_array(credentials, uint32_t, strlen(text) / 2);
+
+        if (!groups) {
+                return -ENOMEM;
+        }
+        credentials->n_groups = read_numbers(text, groups, strlen(text) / 2);
+        credentials->groups = groups;
+        return 0;
+}
+
+/* Of /proc/PID/status (proc(5)) the groups; *ret_uid is the effective uid, the second of four. */
+static int read_status(Credentials *credentials, uint32_t *ret_uid) {
+        char path[sizeof("/proc//status") + 11], *line = NULL;
+        uint32_t uids[4];
+        size_t size = 0;
+        FILE *file;
+        int r = 0;
+
+        snprintf(path, sizeof(path), "/proc/%d/status", (int) credentials->pid);
+        file = fopen(path, "re");
+        if (!file) {
+                return short_or_none(errno_negative());
+        }
+        while (r >= 0 && getline(&line, &size, file) >= 0) {
+                if (strncmp(line, "Uid:", 4) == 0 && read_numbers(line + 4, uids, 4) == 4) {
+                        *ret_uid = uids[1];
+                } else if (strncmp(line, "Groups:", 7) == 0) {
+                        r = add_groups(credentials, line + 7);
+                }
+        }
+        free(line);
+        fclose(file);
+        return r;
+}
+
+/* What the process that has the PID now says, if it can be the one that is meant. */
+static int read_process(const char *units_root, Credentials *credentials) {
+        cleanup_close int pidfd = -EBADF;
+        uint32_t uid = UINT32_MAX;
+        int r;
+
+        if (credentials->pid <= 0) {
+                return 0;
+        }
+        pidfd = pidfd_of(credentials->pid);
+        if (pidfd < 0) {
+                return short_or_none(pidfd);
+        }
+        r = read_status(credentials, &uid);
+        if (r >= 0 && uid == credentials->uid) {
+                r = read_unit(pidfd, units_root, credentials);
+        }
+        if (uid != credentials->uid || !process_lives(pidfd)) {
+                credentials->n_groups = 0;
+        }
+        return r;
+}
+
+int peercred_of_process(void *ctx, const Credentials *named, const char *units_root, Credentials **ret) {
+        Credentials *credentials = talloc_zero(ctx, Credentials);
+        int r = 0;
+
+        if (!credentials) {
+                return -ENOMEM;
+        }
+        credentials->uid = named->uid;
+        credentials->gid = named->gid;
+        credentials->pid = named->pid;
+        if (named->label) {
+                credentials->label = talloc_strdup(credentials, named->label);
+                r = credentials->label ? 0 : -ENOMEM;
+        }
+        if (r >= 0) {
+                r = read_process(units_root, credentials);
         }
         if (r < 0) {
                 talloc_free(credentials);

@@ -22,6 +22,13 @@ int peercred_read(void *ctx, int socket, const char *units_root, Credentials **r
  * units of a process. NULL: of none, or out of memory. */
 char *unit_of_cgroup(void *ctx, const char *units_root, const char *cgroup);
 
+/*
+ * Credentials of a process that somebody who may be believed names: uid, gid, pid and label are `named`'s. Groups, unit
+ * and machine are asked of the kernel, and left out unless the process with this pid lives and has this (effective) uid.
+ * A chunk of `ctx`; negative errno.
+ */
+int peercred_of_process(void *ctx, const Credentials *named, const char *units_root, Credentials **ret);
+
 /* The machine that a systemd unit stands for: "machine-qemu\x2d1\x2drouter.scope" is "qemu-1-router". Only the
  * system's own manager can make such a unit. NULL: it is none, or out of memory. */
 char *machine_of_unit(void *ctx, const char *unit);

@@ -39,6 +39,7 @@ struct Peers {
         List starved; /* would be in a ring, but the kernel has no room */
         uint32_t n_connected;
         uint32_t n_turns;
+        uint64_t last_order;
         Inflight inflight;
         Batch *batch;
         EventSource *feeder;
@@ -51,6 +52,7 @@ const char *const leave_names[_LEAVE_MAX] = {
         [LEAVE_CLOSED] = "it closed the connection",
         [LEAVE_LOST] = "the connection was lost",
         [LEAVE_BREACH] = "breach of protocol: it sent data, which only the server may",
+        [LEAVE_EVICTED] = "it was evicted",
 };
 
 static Peer *turn_peer(List *turn) {
@@ -153,6 +155,7 @@ static int peer_send(Peer *peer, size_t *ret_wanted) {
                 peer->feed.cursor = messages[sent - 1].next;
                 peer->unread += (uint32_t) sent;
                 inflight_add(&peers->inflight, (uint32_t) sent);
+                domain->counters.messages_sent += (uint32_t) sent;
         }
         succession_sent(domain->succession, &peer->feed);
         return sent;
@@ -221,9 +224,10 @@ static int peer_feed(Peer *peer) {
 
 /* ---- Leaving ---- */
 
-/* The peer is gone: its seat is vacant at once. It is freed from the reaper, for this may be its own callback. */
+/* The peer is gone: its seat is vacant, or retired, at once. It is freed from the reaper, for this may be its own callback. */
 static void peer_leave(Peer *peer, Leave why) {
         Peers *peers = peer->peers;
+        Domain *domain = peers->domain;
 
         list_remove(&peer->turn);
         list_remove(&peer->link);
@@ -235,10 +239,44 @@ static void peer_leave(Peer *peer, Leave why) {
         peers->n_connected--;
         /* Whatever copies there are of the socket, the connection is over before the ledger says so. */
         (void) shutdown(fd_get(peer->socket), SHUT_RDWR);
-        seats_leave(peers->domain->seats, peer->feed.vm_id);
-        succession_left(peers->domain->succession, peers->domain, peer->feed.vm_id, peer->serial);
+        if (why == LEAVE_EVICTED) {
+                seats_retire(domain->seats, peer->feed.vm_id);
+        } else {
+                seats_leave(domain->seats, peer->feed.vm_id);
+        }
+        succession_left(domain->succession, domain, peer->feed.vm_id, peer->serial);
+        domain->counters.leaves++;
         (void) event_source_arm_once(peers->reaper);
         peers->ops.left(peer, why, peers->ops.userdata);
+}
+
+static Peer *peers_find(const Peers *peers, uint32_t vm_id) {
+        LIST_FOREACH(i, &peers->connected) {
+                Peer *peer = list_entry(i, Peer, link);
+
+                if (peer->feed.vm_id == vm_id) {
+                        return peer;
+                }
+        }
+        return NULL;
+}
+
+int peers_evict(Peers *peers, uint32_t vm_id) {
+        Domain *domain = peers->domain;
+        Peer *peer = peers_find(peers, vm_id);
+
+        if (peer) {
+                domain->counters.evictions++;
+                peer_leave(peer, LEAVE_EVICTED);
+                return 0;
+        }
+        if (vm_id >= seats_max(domain->seats) || seats_get(domain->seats, vm_id)->state != SEAT_VACANT) {
+                return -ENOENT;
+        }
+        domain->counters.evictions++;
+        seats_retire(domain->seats, vm_id);
+        succession_retired(domain->succession, domain, vm_id);
+        return 0;
 }
 
 static int on_reap(sd_event_source *source, void *userdata) {
@@ -369,6 +407,7 @@ static void peer_connect(Peer *peer, Fd *socket, Tenant *tenant, Credentials *cr
         peer->tenant = tenant;
         tenant->n_peers++;
         peers->n_connected++;
+        peer->order = ++peers->last_order;
         list_append(&peers->connected, &peer->link);
 }
 
@@ -425,6 +464,7 @@ int peers_add(Peers *peers, uint32_t vm_id, const char *identity, Fd *socket, Te
         if (opened) {
                 peers_queue_all_behind(peers, peer);
         }
+        peers->domain->counters.joins++;
         peers->ops.joined(peer, peers->ops.userdata);
         return 0;
 }
@@ -470,6 +510,14 @@ void peers_vacate(Peers *peers, const LedgerConnection *connection) {
 
         seats_leave(domain->seats, connection->feed.vm_id);
         succession_left(domain->succession, domain, connection->feed.vm_id, connection->serial);
+}
+
+void peers_foreach(const Peers *peers, bool (*callback)(const Peer *peer, void *userdata), void *userdata) {
+        LIST_FOREACH(i, &peers->connected) {
+                if (!callback(list_entry(i, Peer, link), userdata)) {
+                        return;
+                }
+        }
 }
 
 size_t peers_list_fds(const Peers *peers, int *ret) {

@@ -26,6 +26,7 @@ typedef enum Leave {
         LEAVE_CLOSED, /* it closed its connection */
         LEAVE_LOST,   /* the connection failed */
         LEAVE_BREACH, /* it sent something: only the server may */
+        LEAVE_EVICTED,
         _LEAVE_MAX,
         _LEAVE_INVALID = -22,
 } Leave;
@@ -47,6 +48,7 @@ struct Peer {
         uint32_t unread; /* upper bound */
         bool blocked;    /* its send buffer is full: waiting for EPOLLOUT */
         uint64_t since;  /* CLOCK_REALTIME, microseconds */
+        uint64_t order;  /* counts those who connected; never 0 */
         uint64_t serial; /* of the connection, for the successor; 0: nothing is kept */
 };
 
@@ -78,6 +80,14 @@ int peers_restore(Peers *peers, const LedgerConnection *connection, Fd *socket, 
 
 /* A connection of a predecessor is gone: its seat is vacant. */
 void peers_vacate(Peers *peers, const LedgerConnection *connection);
+
+/* Disconnects the peer of a VM ID, if there is one, and retires the seat: the VM ID is not given again. -ENOENT when it
+ * never was, or is retired already. */
+int peers_evict(Peers *peers, uint32_t vm_id);
+
+/* The connected peers in the order in which they connected, until the callback says false. It must not change who is
+ * connected. */
+void peers_foreach(const Peers *peers, bool (*callback)(const Peer *peer, void *userdata), void *userdata);
 
 /* For the sandbox: the sockets of all peers; room for peers_count(). Returns how many. */
 size_t peers_list_fds(const Peers *peers, int *ret);

@@ -63,20 +63,25 @@ void record_joined(Tenant *tenant, const Credentials *credentials, uint32_t vm_i
         talloc_free(scratch);
 }
 
-void record_left(Tenant *tenant, const Credentials *credentials, uint32_t vm_id, const char *why,
-                 bool breach, uint64_t now_usec) {
-        Record record = {
-                .level = breach ? LOG_WARNING : LOG_INFO,
-                .message_id = breach ? MESSAGE_BREACH : MESSAGE_LEFT,
-                .vm_id = vm_id,
+void record_left(Tenant *tenant, const Credentials *credentials, uint32_t vm_id, Leave why,
+                 uint64_t now_usec) {
+        static const struct {
+                int level;
+                const char *message_id;
+        } kinds[_LEAVE_MAX] = {
+                [LEAVE_CLOSED] = { LOG_INFO, MESSAGE_LEFT },
+                [LEAVE_LOST] = { LOG_INFO, MESSAGE_LEFT },
+                [LEAVE_BREACH] = { LOG_WARNING, MESSAGE_BREACH },
+                [LEAVE_EVICTED] = { LOG_NOTICE, MESSAGE_EVICTED },
         };
+        Record record = { .level = kinds[why].level, .message_id = kinds[why].message_id, .vm_id = vm_id };
         void *scratch;
 
         if (!log_is_on(record.level)) {
                 return;
         }
         scratch = talloc_new(NULL);
-        record.text = talloc_asprintf(scratch, "VM %" PRIu32 " left: %s (%s)", vm_id, why,
+        record.text = talloc_asprintf(scratch, "VM %" PRIu32 " left: %s (%s)", vm_id, leave_names[why],
                                       describe(credentials_describe(scratch, credentials)));
         record_write(tenant, credentials, &record, now_usec);
         talloc_free(scratch);

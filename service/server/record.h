@@ -7,6 +7,7 @@
 
 #include "service/core/credentials.h"
 #include "service/core/wire.h"
+#include "service/server/peers.h"
 #include "service/server/tenant.h"
 
 /* VM `vm_id` joined by this rule ("User=alice"). */
@@ -14,8 +15,8 @@ void record_joined(Tenant *tenant, const Credentials *credentials, uint32_t vm_i
                    uint64_t now_usec);
 
 /* VM `vm_id` left, and why; a breach of the protocol is a warning. */
-void record_left(Tenant *tenant, const Credentials *credentials, uint32_t vm_id, const char *why,
-                 bool breach, uint64_t now_usec);
+void record_left(Tenant *tenant, const Credentials *credentials, uint32_t vm_id, Leave why,
+                 uint64_t now_usec);
 
 /* A peer was refused, for this reason. */
 void record_refused(Tenant *tenant, const Credentials *credentials, Refusal refusal, const char *reason,

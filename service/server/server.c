@@ -7,19 +7,26 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <talloc.h>
 
 #include "service/base/event.h"
 #include "service/base/log.h"
+#include "service/core/admission.h"
 #include "service/server/arrivals.h"
+#include "service/server/control.h"
 #include "service/server/doorbells.h"
 #include "service/server/memory.h"
 #include "service/server/messages.h"
 #include "service/server/notify.h"
 #include "service/server/peers.h"
 #include "service/server/record.h"
+#include "service/server/refused.h"
+#include "service/server/requests.h"
 #include "service/server/succession.h"
 #include "service/server/tenant.h"
 
@@ -44,11 +51,19 @@ struct Server {
         Event *event;
         Peers *peers;
         Arrivals *arrivals;
+        Control *control; /* NULL: no control link */
         Notify *notify;
         EventSource *status;
         EventSource *wiping;
         uint64_t wiped;
 };
+
+static uint64_t now_usec(const Server *server) {
+        uint64_t usec = 0;
+
+        (void) sd_event_now(server->event->loop, CLOCK_MONOTONIC, &usec);
+        return usec;
+}
 
 static void server_stop(Server *server, const char *why, ServerEnd end) {
         log_record(LOG_NOTICE, MESSAGE_STOPPED, NULL, 0, "Stopping: %s", why);
@@ -140,11 +155,9 @@ static void server_idle(Server *server) {
 
 static void on_left(const Peer *peer, Leave why, void *userdata) {
         Server *server = talloc_get_type_abort(userdata, Server);
-        uint64_t now = 0;
 
-        (void) sd_event_now(server->event->loop, CLOCK_MONOTONIC, &now);
-        record_left(peer->tenant, peer->credentials, peer->feed.vm_id, leave_names[why], why == LEAVE_BREACH,
-                    now);
+        record_left(peer->tenant, peer->credentials, peer->feed.vm_id, why, now_usec(server));
+        control_left(server->control, peer, why);
         server_changed(server);
         if (peers_count(server->peers) == 0) {
                 server_idle(server);
@@ -155,6 +168,7 @@ static void on_joined(const Peer *peer, void *userdata) {
         Server *server = talloc_get_type_abort(userdata, Server);
         uint32_t doorbells = seats_opened(server->domain.seats) * seats_vectors(server->domain.seats);
 
+        control_joined(server->control, peer);
         server_changed(server);
         if (doorbells > QEMU_DOORBELLS_NOTEWORTHY && !server->said_noteworthy) {
                 log_plain(LOG_WARNING,
@@ -164,6 +178,19 @@ static void on_joined(const Peer *peer, void *userdata) {
                 server->said_noteworthy = true;
         }
 }
+
+static void on_refused(Tenant *tenant, const Credentials *credentials, const char *identity,
+                       const Admission *admission, void *userdata) {
+        Server *server = talloc_get_type_abort(userdata, Server);
+
+        if (tenant_may_tell(tenant, now_usec(server))) {
+                control_refused(server->control, credentials, identity, admission->refusal,
+                                admission->reason);
+        }
+        control_changed(server->control);
+}
+
+/* ---- Reload ---- */
 
 /* Seats that the definition reserves are not chosen for others. */
 static int reserve_seats(Seats *seats, const Definition *definition) {
@@ -200,6 +227,72 @@ static void release_seats(Seats *seats, const Definition *old, const Definition 
         }
 }
 
+static char *join_keys(void *ctx, const char **keys) {
+        char *text = talloc_strdup(ctx, "");
+
+        for (size_t i = 0; keys[i] && text; i++) {
+                text = talloc_asprintf_append(text, "%s%s", i ? ", " : "", keys[i]);
+        }
+        return text;
+}
+
+/* Takes the new definition if all that changed can change while the domain runs. */
+static ControlResult server_take_definition(Server *server, void *ctx, Definition *reloaded,
+                                            char **ret_why) {
+        Domain *domain = &server->domain;
+        const char **fixed = definition_fixed_changes(ctx, domain->definition, reloaded);
+
+        if (!fixed) {
+                return CONTROL_SHORT;
+        }
+        if (fixed[0]) {
+                *ret_why = join_keys(ctx, fixed);
+                return CONTROL_FIXED;
+        }
+        if (reserve_seats(domain->seats, reloaded) < 0) {
+                release_seats(domain->seats, reloaded, domain->definition);
+                return CONTROL_SHORT;
+        }
+        release_seats(domain->seats, domain->definition, reloaded);
+        talloc_free(domain->definition);
+        domain->definition = talloc_steal(server, reloaded);
+        log_set_level(server->verbose ? LOG_DEBUG : domain->definition->log_level);
+        return CONTROL_OK;
+}
+
+/* Reads the definition again. Why it was not taken is a chunk of `ctx`; NULL: for want of memory. */
+static ControlResult server_read_definition(Server *server, void *ctx, char **ret_why) {
+        Definition *reloaded;
+        int r = load_definition(ctx, &server->source, NAME_SERVICE_FILES, &reloaded, ret_why);
+
+        server->domain.definition_removed = r == -ENOENT;
+        return r < 0 ? CONTROL_RELOAD_FAILED : server_take_definition(server, ctx, reloaded, ret_why);
+}
+
+static ControlResult server_reload(void *ctx, char **ret_why, void *userdata) {
+        Server *server = talloc_get_type_abort(userdata, Server);
+        ControlResult result;
+
+        if (server->drop_in) {
+                log_plain(LOG_NOTICE, "Nothing to reload: this server has no definition");
+                *ret_why = talloc_strdup(ctx, "This server has no definition");
+                return CONTROL_NOT_SUPPORTED;
+        }
+        result = server_read_definition(server, ctx, ret_why);
+        if (result == CONTROL_OK) {
+                log_record(LOG_NOTICE, MESSAGE_RELOADED, NULL, 0, "Reloaded the definition");
+        } else if (result == CONTROL_FIXED) {
+                log_record(LOG_ERR, MESSAGE_RELOAD_REFUSED, NULL, 0,
+                           "Not reloaded, for this takes a restart: %s; all stays as it was",
+                           *ret_why ?: "out of memory");
+        } else {
+                log_record(LOG_ERR, MESSAGE_RELOAD_REFUSED, NULL, 0, "Not reloaded, all stays as it was: %s",
+                           *ret_why ?: "out of memory");
+        }
+        control_changed(server->control);
+        return result;
+}
+
 /* ---- Signals ---- */
 
 static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
@@ -219,68 +312,30 @@ static int on_hand_over(sd_event_source *source, const struct signalfd_siginfo *
         return 0;
 }
 
-static char *join_keys(void *ctx, const char **keys) {
-        char *text = talloc_strdup(ctx, "");
-
-        for (size_t i = 0; keys && keys[i] && text; i++) {
-                text = talloc_asprintf_append(text, "%s%s", i ? ", " : "", keys[i]);
-        }
-        return text;
-}
-
-/* Takes the new definition if all that changed can change while the domain runs. */
-static void server_take_definition(Server *server, Definition *reloaded) {
-        Domain *domain = &server->domain;
-        const char **fixed = definition_fixed_changes(reloaded, domain->definition, reloaded);
-
-        if (!fixed || fixed[0]) {
-                log_record(LOG_ERR, MESSAGE_RELOAD_REFUSED, NULL, 0,
-                           "Not reloaded, for this takes a restart: %s; all stays as it was",
-                           fixed ? join_keys(reloaded, fixed) : "out of memory");
-                talloc_free(reloaded);
-                return;
-        }
-        talloc_free(fixed);
-        if (reserve_seats(domain->seats, reloaded) < 0) {
-                release_seats(domain->seats, reloaded, domain->definition);
-                log_record(LOG_ERR, MESSAGE_RELOAD_REFUSED, NULL, 0,
-                           "Not reloaded: out of memory; all stays as it was");
-                talloc_free(reloaded);
-                return;
-        }
-        release_seats(domain->seats, domain->definition, reloaded);
-        talloc_free(domain->definition);
-        domain->definition = talloc_steal(server, reloaded);
-        log_set_level(server->verbose ? LOG_DEBUG : domain->definition->log_level);
-        log_record(LOG_NOTICE, MESSAGE_RELOADED, NULL, 0, "Reloaded the definition");
-}
-
-static void server_reload(Server *server) {
-        Definition *reloaded;
-        char *error = NULL;
-        int r;
-
-        if (server->drop_in) {
-                log_plain(LOG_NOTICE, "Nothing to reload: this server has no definition");
-                return;
-        }
-        r = load_definition(server, &server->source, NAME_SERVICE_FILES, &reloaded, &error);
-        if (r < 0) {
-                log_record(LOG_ERR, MESSAGE_RELOAD_REFUSED, NULL, 0, "Not reloaded, all stays as it was: %s",
-                           error ?: strerror(-r));
-                talloc_free(error);
-                return;
-        }
-        server_take_definition(server, reloaded);
-}
-
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {
         Server *server = talloc_get_type_abort(userdata, Server);
+        void *scratch = talloc_new(server);
+        char *why = NULL;
 
         notify_reloading(server->notify);
-        server_reload(server);
+        (void) server_reload(scratch, &why, server);
         notify_send(server->notify, "READY=1");
+        talloc_free(scratch);
         return 0;
+}
+
+static void on_request(const ControlRecord *request, ControlReply *reply, void *userdata) {
+        Server *server = talloc_get_type_abort(userdata, Server);
+        const Requests requests = {
+                .domain = &server->domain,
+                .peers = server->peers,
+                .arrivals = server->arrivals,
+                .reload = server_reload,
+                .userdata = server,
+        };
+
+        requests_do(&requests, server, request, reply);
+        control_changed(server->control);
 }
 
 /* ---- Beginning and end ---- */
@@ -341,6 +396,26 @@ static int domain_init(Domain *domain, void *ctx, const ServerParts *parts) {
         return r < 0 ? r : tenants_new(ctx, &domain->tenants);
 }
 
+/* Whether a predecessor made the connection itself (arrivals_open()). The kernel then says of the one who has it that it is
+ * that predecessor. */
+static bool was_opened(const Fd *socket) {
+        struct sockaddr_un address;
+        socklen_t length = sizeof(address);
+
+        return getsockname(fd_get(socket), (struct sockaddr *) &address, &length) < 0 ||
+               length <= offsetof(struct sockaddr_un, sun_path);
+}
+
+/* Goes on with somebody who was not told anything yet. Of whom it is not known any more who it is can only ask again. */
+static bool restore_newcomer(Server *server, Fd *socket) {
+        if (was_opened(socket)) {
+                refusal_send(fd_get(socket), REFUSAL_STOPPING);
+                talloc_free(socket);
+                return false;
+        }
+        return arrivals_add(server->arrivals, socket) >= 0;
+}
+
 /* Goes on with the peers of a predecessor. Who hung up meanwhile is noticed by the loop like anybody else. */
 static void restore_peers(Server *server, Inheritance *inheritance) {
         uint32_t rate = server->domain.definition->connect_rate, lost = 0;
@@ -359,7 +434,7 @@ static void restore_peers(Server *server, Inheritance *inheritance) {
                 }
         }
         for (size_t i = 0; i < inheritance->n_newcomers; i++) {
-                lost += arrivals_add(server->arrivals, inheritance->newcomers[i]) < 0;
+                lost += !restore_newcomer(server, inheritance->newcomers[i]);
         }
         log_record(LOG_NOTICE, MESSAGE_RESUMED, NULL, 0,
                    "Went on with %" PRIu32 " peers of the server before%s", peers_count(server->peers),
@@ -374,7 +449,9 @@ static uint64_t descriptors_in_flight(const ServerParts *parts) {
 }
 
 static int server_init(Server *server, const ServerParts *parts) {
-        const PeersOps ops = { .joined = on_joined, .left = on_left, .userdata = server };
+        const PeersOps peers_ops = { .joined = on_joined, .left = on_left, .userdata = server };
+        const ArrivalsOps arrivals_ops = { .refused = on_refused, .userdata = server };
+        const ControlOps control_ops = { .request = on_request, .userdata = server };
         int r = domain_init(&server->domain, server, parts);
 
         server->source = parts->source;
@@ -389,12 +466,16 @@ static int server_init(Server *server, const ServerParts *parts) {
                 r = server_add_sources(server);
         }
         if (r >= 0) {
-                r = peers_new(server, server->event, &server->domain, descriptors_in_flight(parts), &ops,
-                              &server->peers);
+                r = peers_new(server, server->event, &server->domain, descriptors_in_flight(parts),
+                              &peers_ops, &server->peers);
         }
         if (r >= 0) {
                 r = arrivals_new(server, server->event, &server->domain, server->peers, parts->listener,
-                                 &server->arrivals);
+                                 &arrivals_ops, &server->arrivals);
+        }
+        if (r >= 0 && parts->control) {
+                r = control_new(server, server->event, &server->domain, server->peers, parts->control,
+                                &control_ops, &server->control);
         }
         if (r >= 0 && parts->inheritance) {
                 restore_peers(server, parts->inheritance);
@@ -420,13 +501,16 @@ int server_new(void *ctx, const ServerParts *parts, Server **ret) {
 
 size_t server_count_fds(const Server *server) {
         return arrivals_count_fds(server->arrivals) + doorbells_count(server->domain.doorbells) +
-               peers_count(server->peers);
+               peers_count(server->peers) + (server->control ? 1 : 0);
 }
 
 size_t server_list_fds(const Server *server, int *ret) {
         size_t n = arrivals_list_fds(server->arrivals, ret);
 
         n += doorbells_list_fds(server->domain.doorbells, ret + n);
+        if (server->control) {
+                ret[n++] = control_fd(server->control);
+        }
         return n + peers_list_fds(server->peers, ret + n);
 }
 

@@ -17,7 +17,7 @@ typedef struct Notify Notify;
 typedef struct Server Server;
 typedef struct ServerParts ServerParts;
 
-/* What the server is made of. Definition and listener become its own, also on failure; all else must outlive it. */
+/* What the server is made of. Definition and listeners become its own, also on failure; all else must outlive it. */
 struct ServerParts {
         Source source;
         bool drop_in;  /* the flags of the reference server: nothing to reload, anyone is admitted */
@@ -29,6 +29,7 @@ struct ServerParts {
         Succession *succession;   /* NULL: nothing is kept for a successor */
         Inheritance *inheritance; /* NULL: nothing came from a predecessor */
         Fd *listener;
+        Fd *control;          /* the listening socket of the control link; NULL: there is none */
         OwnFile *socket_file; /* of the listener; NULL: it was inherited, and goes on after us */
         Notify *notify;       /* NULL: no service manager */
         uint64_t nofile;      /* RLIMIT_NOFILE */

@@ -190,6 +190,7 @@ static int listen_for_peers(Start *start) {
         if (r < 0) {
                 return r;
         }
+        start->parts.control = start->inherited->control;
         if (start->inherited->listener) {
                 start->parts.listener = start->inherited->listener;
                 return 0;
@@ -401,8 +402,9 @@ static int check(Start *start) {
         return r;
 }
 
-static bool is_listener(int fd) {
-        return sd_is_socket_unix(fd, SOCK_STREAM, /* listening= */ 1, NULL, 0) > 0;
+/* `type` 0: of any. */
+static bool is_listener(int fd, int type) {
+        return sd_is_socket_unix(fd, type, /* listening= */ 1, NULL, 0) > 0;
 }
 
 /* Whether a predecessor left something that must not be lost. A file that was handed over for the start is no such
@@ -413,7 +415,7 @@ static bool has_inheritance(const Start *start) {
         for (int i = 0; i < start->n_inherited; i++) {
                 int fd = SD_LISTEN_FDS_START + i;
 
-                found |= start->is_legacy[i] && fcntl(fd, F_GETFD) >= 0 && !is_listener(fd);
+                found |= start->is_legacy[i] && fcntl(fd, F_GETFD) >= 0 && !is_listener(fd, /* type= */ 0);
         }
         return found;
 }
@@ -447,8 +449,10 @@ static void clean_up(Start *start, int r) {
 /* A server that cannot start answers those who woke it, else they would wake it again. */
 static void turn_away(const Start *start) {
         for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + start->n_inherited; fd++) {
-                if (is_listener(fd)) {
+                if (is_listener(fd, SOCK_STREAM)) {
                         backlog_refuse(fd, BACKLOG_READING_MSEC);
+                } else if (is_listener(fd, SOCK_SEQPACKET)) {
+                        backlog_close(fd);
                 }
         }
 }

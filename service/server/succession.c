@@ -365,6 +365,12 @@ void succession_left(Succession *succession, const Domain *domain, uint32_t vm_i
         }
 }
 
+void succession_retired(Succession *succession, const Domain *domain, uint32_t vm_id) {
+        if (succession) {
+                ledger_leave(succession->ledger, domain->seats, vm_id);
+        }
+}
+
 void succession_sending(Succession *succession, const Feed *feed, const FeedMessage *messages, size_t n) {
         if (succession) {
                 ledger_batch_begin(succession->ledger, feed, messages, n);

@@ -69,8 +69,11 @@ void succession_drop(Succession *succession, const Domain *domain, uint32_t vm_i
 /* The peer has taken its seat. */
 void succession_joined(Succession *succession, const Domain *domain, const LedgerConnection *connection);
 
-/* The peer has left its seat. Its connection must be shut down by now. */
+/* The peer has left its seat, which is vacant or retired. Its connection must be shut down by now. */
 void succession_left(Succession *succession, const Domain *domain, uint32_t vm_id, uint64_t serial);
+
+/* A vacant seat was retired. */
+void succession_retired(Succession *succession, const Domain *domain, uint32_t vm_id);
 
 /* Messages are about to be sent; they were sent up to the feed's cursor. */
 void succession_sending(Succession *succession, const Feed *feed, const FeedMessage *messages, size_t n);

@@ -8,6 +8,8 @@
 
 #define RECORDS_PER_SECOND 20U
 #define RECORDS_BURST 200U
+#define REFUSALS_PER_SECOND 20U
+#define REFUSALS_BURST 100U
 #define CONNECT_BURST_SECONDS 10U
 
 /* Looked for old records to forget whenever a new one is made and there are at least so many. */
@@ -34,7 +36,8 @@ static void tenants_forget(Tenants *tenants, uint64_t now_usec) {
                 Tenant *tenant = list_entry(i, Tenant, link);
 
                 if (tenant->n_peers == 0 && bucket_is_full(&tenant->connects, now_usec) &&
-                    bucket_is_full(&tenant->records, now_usec)) {
+                    bucket_is_full(&tenant->records, now_usec) &&
+                    bucket_is_full(&tenant->refusals, now_usec)) {
                         list_remove(&tenant->link);
                         talloc_free(tenant);
                         tenants->n--;
@@ -68,6 +71,7 @@ int tenants_get(Tenants *tenants, uint32_t uid, uint32_t connect_rate, uint64_t 
                 tenant->uid = uid;
                 tenant->connects = bucket_full(connect_rate, burst, now_usec);
                 tenant->records = bucket_full(RECORDS_PER_SECOND, RECORDS_BURST, now_usec);
+                tenant->refusals = bucket_full(REFUSALS_PER_SECOND, REFUSALS_BURST, now_usec);
                 list_append(&tenants->list, &tenant->link);
                 tenants->n++;
         }
@@ -86,4 +90,8 @@ bool tenant_may_log(Tenant *tenant, uint64_t now_usec, uint32_t *ret_suppressed)
         *ret_suppressed = tenant->suppressed;
         tenant->suppressed = 0;
         return true;
+}
+
+bool tenant_may_tell(Tenant *tenant, uint64_t now_usec) {
+        return bucket_take(&tenant->refusals, now_usec);
 }

@@ -15,24 +15,30 @@
 #include "tests/lib/process.h"
 #include "tests/lib/socket.h"
 
-int client_connect(const void *ctx, const char *path, ClientMode mode, Client **ret) {
+int client_adopt(const void *ctx, Fd *socket, ClientMode mode, Client **ret) {
         Client *client = talloc_zero(ctx, Client);
         int r;
 
         if (!client) {
+                talloc_free(socket);
                 return -ENOMEM;
         }
         client->mode = mode;
+        client->socket = talloc_steal(client, socket);
         r = wire_decoder_new(client, &client->decoder);
-        if (r == 0) {
-                r = unix_connect(client, path, &client->socket);
-        }
         if (r < 0) {
                 talloc_free(client);
                 return r;
         }
         *ret = client;
         return 0;
+}
+
+int client_connect(const void *ctx, const char *path, ClientMode mode, Client **ret) {
+        Fd *socket;
+        int r = unix_connect(ctx, path, SOCK_STREAM, &socket);
+
+        return r < 0 ? r : client_adopt(ctx, socket, mode, ret);
 }
 
 bool client_has_input(const Client *client) {

@@ -65,6 +65,9 @@ struct Client {
 /* Connects, and reads nothing. */
 int client_connect(const void *ctx, const char *path, ClientMode mode, Client **ret);
 
+/* The same with a connection that there is already, which becomes the client's own, also on failure. */
+int client_adopt(const void *ctx, Fd *socket, ClientMode mode, Client **ret);
+
 /* Waits for one message and takes it into the view. *ret_event (may be NULL) is set on CLIENT_OK. */
 int client_step(Client *client, WireEvent *ret_event);
 

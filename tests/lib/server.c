@@ -3,8 +3,10 @@
 
 #include "tests/lib/server.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,6 +16,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <systemd/sd-daemon.h>
 #include <talloc.h>
 #include <unistd.h>
 
@@ -91,6 +94,22 @@ static int log_create(ServerProcess *server) {
         return fd < 0 ? errno_negative() : fd_new(server, fd, &server->log);
 }
 
+/* In the child: passes a descriptor as systemd does (sd_listen_fds(3)). */
+static int pass_fd(const ServerOptions *options) {
+        char pid[16];
+
+        if (options->passed_fd == 0) {
+                return 0;
+        }
+        snprintf(pid, sizeof(pid), "%d", (int) getpid());
+        if (dup2(options->passed_fd, SD_LISTEN_FDS_START) < 0 ||
+            fcntl(SD_LISTEN_FDS_START, F_SETFD, 0) < 0 || setenv("LISTEN_PID", pid, 1) < 0 ||
+            setenv("LISTEN_FDS", "1", 1) < 0 || setenv("LISTEN_FDNAMES", options->passed_name, 1) < 0) {
+                return errno_negative();
+        }
+        return 0;
+}
+
 /* In the child: becomes the server, or ends with 127. */
 static _Noreturn void become(const ServerProcess *server, const ServerOptions *options, char *const *argv) {
         struct rlimit limit = { .rlim_cur = options->nofile, .rlim_max = options->nofile };
@@ -99,7 +118,7 @@ static _Noreturn void become(const ServerProcess *server, const ServerOptions *o
         sigemptyset(&none);
         if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || sigprocmask(SIG_SETMASK, &none, NULL) < 0 ||
             dup2(fd_get(server->log), STDOUT_FILENO) < 0 || dup2(fd_get(server->log), STDERR_FILENO) < 0 ||
-            setenv("NOTIFY_SOCKET", server->notify_path, /* overwrite= */ 1) < 0 ||
+            setenv("NOTIFY_SOCKET", server->notify_path, /* overwrite= */ 1) < 0 || pass_fd(options) < 0 ||
             (options->nofile && setrlimit(RLIMIT_NOFILE, &limit) < 0) ||
             (options->uid && (setresgid(options->uid, options->uid, options->uid) < 0 ||
                               setresuid(options->uid, options->uid, options->uid) < 0))) {

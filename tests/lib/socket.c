@@ -21,7 +21,7 @@ int unix_address(const char *path, struct sockaddr_un *ret) {
         return 0;
 }
 
-int unix_connect(const void *ctx, const char *path, Fd **ret) {
+int unix_connect(const void *ctx, const char *path, int type, Fd **ret) {
         struct timeval patience = { .tv_sec = WAIT_MSEC / 1000 };
         cleanup_close int fd = -EBADF;
         struct sockaddr_un address;
@@ -31,9 +31,25 @@ int unix_connect(const void *ctx, const char *path, Fd **ret) {
         if (r < 0) {
                 return r;
         }
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
         if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||
             connect(fd, (struct sockaddr *) &address, sizeof(address)) < 0) {
+                return errno_negative();
+        }
+        return fd_new(ctx, fd_steal(&fd), ret);
+}
+
+int unix_listen(const void *ctx, const char *path, int type, Fd **ret) {
+        cleanup_close int fd = -EBADF;
+        struct sockaddr_un address;
+        int r = unix_address(path, &address);
+
+        if (r < 0) {
+                return r;
+        }
+        fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+        if (fd < 0 || bind(fd, (struct sockaddr *) &address, sizeof(address)) < 0 ||
+            listen(fd, SOMAXCONN) < 0) {
                 return errno_negative();
         }
         return fd_new(ctx, fd_steal(&fd), ret);

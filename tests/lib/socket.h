@@ -12,8 +12,11 @@
 /* -ENAMETOOLONG. */
 int unix_address(const char *path, struct sockaddr_un *ret);
 
-/* A connected stream socket. It waits while the listener's queue is full. */
-int unix_connect(const void *ctx, const char *path, Fd **ret);
+/* A connected socket of this type (SOCK_STREAM, SOCK_SEQPACKET). It waits while the listener's queue is full. */
+int unix_connect(const void *ctx, const char *path, int type, Fd **ret);
+
+/* A listening socket of this type. */
+int unix_listen(const void *ctx, const char *path, int type, Fd **ret);
 
 /* Waits until `fd` has input or its other end is gone. -ETIMEDOUT. */
 int wait_input(int fd);

@@ -60,7 +60,7 @@ static Step confined(void *ctx, Memory *memory, int answer) {
                         return STEP_WIPE;
                 }
         }
-        fd = memory_open_readonly(memory);
+        fd = memory_readonly_fd(memory);
         if (fd < 0 || (fcntl(fd, F_GETFL) & O_ACCMODE) != O_RDONLY) {
                 return STEP_READONLY;
         }
