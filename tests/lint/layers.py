@@ -38,6 +38,9 @@ IMPURE_CALLS = """
 IMPURE_CALL = r"(?<![\w.>])(" + "|".join(IMPURE_CALLS) + r"|sd_\w+|_exit)\s*\("
 IMPURE_NAME = r"\b(stdin|stdout|stderr|environ)\b"
 
+# What meson makes, though a header in some folder may have the same name.
+GENERATED = ("config.h",)
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -106,6 +109,8 @@ def includes_of(tree, path):
 
 def candidates(tree, path, name):
     """The headers of this project that `#include "name"` can mean: one, if beside the file or a path from the top."""
+    if name in GENERATED:
+        return []
     folder = path.rpartition("/")[0]
     beside = f"{folder}/{name}" if folder else name
     headers = [header for header in tree.paths if header.endswith((".h", ".inc"))]

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the parts of the bus share: for dbus/ only. */
+#pragma once
+
+#include "dbus/bus.h"
+#include "dbus/connection.h"
+#include "dbus/polkit.h"
+#include "dbus/signals.h"
+#include "dbus/vtable.h"
+#include "service/base/list.h"
+
+struct Bus {
+        Event *event;
+        Manager *manager;
+        BusOps ops;
+        List connections;
+        size_t n_private;
+        struct Listener *listener; /* of the private socket; NULL: there is none */
+        Connection *system;        /* NULL: there is none */
+        Polkit *polkit;            /* NULL: there is no system bus to ask it over */
+        Signals *signals;
+        EventSource *reaper; /* frees connections that ended */
+        sd_bus_vtable *manager_vtable;
+        sd_bus_vtable *domain_vtable;
+        size_t n_calls; /* that wait for something */
+        bool idle;      /* as was told last */
+        bool released;
+};
+
+extern const Interface manager_interface; /* objects: Bus */
+extern const Interface domain_interface;  /* objects: Domain */
+
+/* Something that may make us idle or not has changed. */
+void bus_check_idle(Bus *bus);
+
+/* A connection ended: it is freed soon. */
+void bus_reap(Bus *bus, Connection *connection);
+
+/* A private connection ended: who waits may come. */
+void private_resume(Bus *bus);
+
+/* Our system bus connection is of no use any more. */
+void bus_lost(Bus *bus, const char *what);

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Asking polkit, without ever waiting for it. What is asked is bounded in number, and called off when whoever wanted to
+ * know is freed. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <systemd/sd-bus.h>
+
+typedef struct Polkit Polkit;
+typedef struct PolkitQuery PolkitQuery;
+
+#define POLKIT_QUERIES_PER_USER_MAX 32U
+#define POLKIT_QUERIES_MAX 256U
+
+typedef enum PolkitAnswer {
+        POLKIT_YES,
+        POLKIT_NO,
+        POLKIT_CHALLENGE, /* if somebody had authenticated; and we were not to ask for that */
+        POLKIT_ABSENT,    /* there is no polkit */
+        POLKIT_FAILED,    /* it did not answer, or with an error */
+        _POLKIT_ANSWER_MAX,
+} PolkitAnswer;
+
+typedef struct PolkitQuestion {
+        const char *subject; /* unique name on the bus */
+        uid_t uid;           /* of the subject, for the count */
+        const char *action;
+        const char *domain; /* details for rules and for the dialogue; NULL: none */
+        const char *unit;   /* NULL: none */
+        uint32_t owner;     /* UINT32_MAX: none */
+        bool interactive;   /* somebody may be asked to authenticate, which takes as long as it takes */
+} PolkitQuestion;
+
+/* `text` says what went wrong with POLKIT_FAILED. The query is freed afterwards. */
+typedef void (*PolkitDone)(PolkitAnswer answer, const char *text, void *userdata);
+
+/* `changed` (rules have changed, what was granted may not be so any more) gets `userdata`. Negative errno. */
+int polkit_new(void *ctx, sd_bus *sd, void (*changed)(void *userdata), void *userdata, Polkit **ret);
+
+/* The query is a chunk of `ctx`. `done` is called later, unless the query is freed before. -EBUSY when too many are
+ * pending; negative errno. */
+int polkit_ask(Polkit *polkit, void *ctx, const PolkitQuestion *question, PolkitDone done, void *userdata,
+               PolkitQuery **ret);
