@@ -11,7 +11,7 @@ from tree import Unavailable
 LICENCE = "SPDX-License-Identifier: LGPL-2.1-or-later"
 LICENSED = (".c", ".h", ".py", ".sh", ".rst", ".service", ".socket", ".slice", ".conf", ".rules", ".supp", ".yml")
 LICENSED_NAMES = ("meson.build", "meson_options.txt", "meson.options", "run", ".clang-format")
-COMMENT_STARTS = ("/*", "*", "//", "#", '"""', "'''", "..", " ", "\t")
+COMMENT_STARTS = ("/*", "*", "//", "<!--", "#", '"""', "'''", "..", " ", "\t")
 
 FILE_MAX = 600
 FUNCTION_MAX = 80
