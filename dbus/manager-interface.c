@@ -10,6 +10,7 @@
 #include "dbus/call.h"
 #include "dbus/errors.h"
 #include "dbus/names.h"
+#include "service/manager/pools.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
@@ -177,6 +178,23 @@ static int append_launcher(sd_bus_message *message, const Property *property, co
         return sd_bus_message_append(message, "s", manager_launcher_name(bus->manager));
 }
 
+static int append_pools(sd_bus_message *message, const Property *property, const void *object) {
+        HugePool *pools;
+        size_t n;
+        int r = pools_read(NULL, HUGE_POOLS_DIRECTORY, &pools, &n);
+
+        if (r < 0) {
+                return r;
+        }
+        r = sd_bus_message_open_container(message, 'a', "(ttt)");
+        for (size_t i = 0; r >= 0 && i < n; i++) {
+                r = sd_bus_message_append(message, "(ttt)", pools[i].page_size, pools[i].pages,
+                                          pools[i].free);
+        }
+        talloc_free(pools);
+        return r < 0 ? r : sd_bus_message_close_container(message);
+}
+
 /* ---- Tables ---- */
 
 static const Method method_table[] = {
@@ -206,6 +224,7 @@ static const Method method_table[] = {
 static const Property property_table[] = {
         { "Version", "s", .append = append_version },
         { "Launcher", "s", .append = append_launcher },
+        { "HugePagePools", "a(ttt)", .silent = true, .append = append_pools },
 };
 
 static const Signal signal_table[] = {

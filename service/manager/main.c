@@ -184,7 +184,8 @@ static int make_launcher(Daemon *daemon, Launcher **ret) {
         int r;
 
         if (!options->embedded) {
-                return fail(-EOPNOTSUPP, "Without --embedded");
+                r = launcher_systemd_new(daemon, daemon->event, ret);
+                return r < 0 ? fail(r, "Cannot follow systemd") : 0;
         }
         r = make_directory(options->directory);
         if (r < 0) {
@@ -242,11 +243,11 @@ static int listen_embedded(Daemon *daemon) {
         return r < 0 ? fail(r, path ? path : "Cannot listen") : 0;
 }
 
-/* Without a system bus root can manage still, over the private socket. */
-static int connect_system(Daemon *daemon, bool private) {
+/* Without a system bus root can manage still, over the other socket if there is one. */
+static int connect_system(Daemon *daemon, bool other) {
         int r = bus_open_system(daemon->bus);
 
-        if (r < 0 && private && r != -EEXIST) {
+        if (r < 0 && other && r != -EEXIST) {
                 log_plain(LOG_WARNING, "The system bus cannot be used, only the private socket: %s",
                           strerror(-r));
                 return 0;
@@ -256,7 +257,7 @@ static int connect_system(Daemon *daemon, bool private) {
                                      "another ivshmemd?");
                 return r;
         }
-        return r < 0 ? fail(r, "Cannot use the system bus; --embedded does without") : 0;
+        return r < 0 ? fail(r, "Cannot use the system bus") : 0;
 }
 
 static int make_bus(Daemon *daemon) {
@@ -271,11 +272,11 @@ static int make_bus(Daemon *daemon) {
         if (r < 0) {
                 return fail(r, "Cannot make the bus");
         }
-        if (daemon->options.embedded) {
-                return listen_embedded(daemon);
+        r = daemon->options.embedded ? listen_embedded(daemon) : listen_inherited(daemon);
+        if (r < 0 || !daemon->options.system_bus) {
+                return r;
         }
-        r = listen_inherited(daemon);
-        return r < 0 ? r : connect_system(daemon, /* private= */ r > 0);
+        return connect_system(daemon, /* other= */ !daemon->options.embedded && r > 0);
 }
 
 /* ---- The program ---- */

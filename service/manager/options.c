@@ -53,6 +53,11 @@ static int set_directory(Parse *parse, const char *value) {
         return *value == '/' ? 0 : -EINVAL;
 }
 
+static int set_system_bus(Parse *parse, const char *value) {
+        parse->options.system_bus = true;
+        return 0;
+}
+
 static int set_server(Parse *parse, const char *value) {
         parse->options.server = value;
         return *value == '/' ? 0 : -EINVAL;
@@ -77,6 +82,7 @@ static const Option option_table[] = {
           "with --embedded: definitions, sockets and the manager's own socket are here" },
         { 0, "server", "PATH", set_server, "an absolute path",
           "with --embedded: ivshmem-server (default: beside ivshmemd, or in $PATH)" },
+        { 0, "system-bus", NULL, set_system_bus, NULL, "with --embedded: be on the system bus as well" },
         { 0, "idle", "SECONDS", set_idle, "a number up to 86400, 0 for never",
           "end when nothing has run and nobody been connected for so long" },
         { 'v', "verbose", NULL, set_verbose, NULL, "log everything" },
@@ -192,6 +198,7 @@ static int finish(void *ctx, Parse *parse, char **ret_error) {
         if (!parse->idle_given) {
                 options->idle = options->embedded ? 0 : IDLE_DEFAULT;
         }
+        options->system_bus = options->system_bus || !options->embedded;
         return options->embedded && !options->directory ? default_directory(ctx, options, ret_error) : 0;
 }
 

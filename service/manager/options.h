@@ -19,6 +19,7 @@ typedef enum ManagerOptionsResult {
 struct ManagerOptions {
         bool embedded;
         const char *directory; /* of an embedded manager; NULL otherwise */
+        bool system_bus;       /* to be on; always, but for an embedded one */
         const char *server;    /* the program that serves a domain; NULL: it is looked for */
         uint32_t idle;         /* seconds; 0: never ends by itself */
         bool verbose;
