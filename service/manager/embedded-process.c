@@ -5,12 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 #include <talloc.h>
 #include <time.h>
@@ -46,7 +48,7 @@ static void reset_signals(void) {
         }
 }
 
-/* Puts the sockets where sd_listen_fds(3) looks. The copies are not closed by the exec. */
+/* Puts the sockets where sd_listen_fds(3) looks. All else is closed by the exec. */
 static int place_sockets(int peers, int control) {
         int high = fcntl(control, F_DUPFD, SD_LISTEN_FDS_START + 2);
 
@@ -54,7 +56,7 @@ static int place_sockets(int peers, int control) {
             dup2(high, SD_LISTEN_FDS_START + 1) < 0) {
                 return errno_negative();
         }
-        return errno_or((int) syscall(SYS_close_range, SD_LISTEN_FDS_START + 2, ~0U, 0));
+        return errno_or((int) syscall(SYS_close_range, SD_LISTEN_FDS_START + 2, ~0U, CLOSE_RANGE_CLOEXEC));
 }
 
 static int place_input(void) {
@@ -98,45 +100,81 @@ static int prepare(const Embedded *embedded, int peers, int control) {
         return r == 0 ? set_environment(embedded) : r;
 }
 
+/* `report` is closed by the exec; what comes out of it is why there was none. */
 static void __attribute__((noreturn))
-become_server(const Child *child, const char *definition, int peers, int control) {
+become_server(const Child *child, const char *definition, int peers, int control, int report) {
         const Embedded *embedded = child->embedded;
         const char *const arguments[] = { embedded->program, "--definition", definition, NULL };
-        int r = prepare(embedded, peers, control);
+        int high = fcntl(report, F_DUPFD_CLOEXEC, SD_LISTEN_FDS_START + 2);
+        int r = high < 0 ? errno_negative() : prepare(embedded, peers, control);
 
         if (r == 0) {
                 (void) execv(embedded->program, (char *const *) arguments);
                 r = errno_negative();
         }
-        dprintf(STDERR_FILENO, "Cannot run %s: %s\n", embedded->program, strerror(-r));
+        (void) !write(high < 0 ? report : high, &r, sizeof(r));
         _exit(EXIT_EXEC);
 }
 
 /* ---- In the manager ---- */
 
+/* Waits the moment until the child is the server: till then it holds what is ours. */
+static int wait_for_exec(int report, pid_t pid) {
+        int error = 0;
+        ssize_t n;
+
+        do {
+                n = read(report, &error, sizeof(error));
+        } while (n < 0 && errno == EINTR);
+        if (n == 0) {
+                return 0;
+        }
+        (void) waitpid(pid, NULL, 0);
+        return n == sizeof(error) && error < 0 ? error : -EIO;
+}
+
+static int spawn(const Child *child, const char *definition, int peers, int control, pid_t *ret) {
+        cleanup_close int mine = -EBADF, theirs = -EBADF;
+        int ends[2];
+        pid_t pid;
+
+        if (pipe2(ends, O_CLOEXEC) < 0) {
+                return errno_negative();
+        }
+        mine = ends[0];
+        theirs = ends[1];
+        pid = fork();
+        if (pid < 0) {
+                return errno_negative();
+        }
+        if (pid == 0) {
+                become_server(child, definition, peers, control, theirs);
+        }
+        close(fd_steal(&theirs));
+        *ret = pid;
+        return wait_for_exec(mine, pid);
+}
+
 int child_spawn(Child *child, const char *definition, pid_t *ret_pid, int *ret_pidfd, Failure *ret_failure) {
         cleanup_close int peers = -EBADF, control = -EBADF;
-        pid_t pid;
-        int r;
+        int r = sockets_bind(child, &peers, &control, ret_failure);
 
-        if (access(child->embedded->program, X_OK) < 0) {
-                return failure_set(ret_failure, FAILURE_START_FAILED, "Cannot run %s: %s",
-                                   child->embedded->program, strerror(errno));
-        }
-        r = sockets_bind(child, &peers, &control, ret_failure);
         if (r < 0) {
                 return r;
         }
-        pid = fork();
-        if (pid == 0) {
-                become_server(child, definition, peers, control);
-        }
-        *ret_pidfd = pid < 0 ? errno_negative() : pidfd_of(pid);
-        if (*ret_pidfd < 0) {
+        r = spawn(child, definition, peers, control, ret_pid);
+        if (r < 0) {
                 sockets_remove(child);
-                return failure_errno(ret_failure, *ret_pidfd, "Cannot start a server");
+                return failure_set(ret_failure, FAILURE_START_FAILED, "Cannot run %s: %s",
+                                   child->embedded->program, strerror(-r));
         }
-        *ret_pid = pid;
+        *ret_pidfd = pidfd_of(*ret_pid);
+        if (*ret_pidfd < 0) {
+                (void) kill(*ret_pid, SIGKILL);
+                (void) waitpid(*ret_pid, NULL, 0);
+                sockets_remove(child);
+                return failure_errno(ret_failure, *ret_pidfd, "Cannot watch the server");
+        }
         return 0;
 }
 
