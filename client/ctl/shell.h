@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The commands of 'ivshmemctl open': what one can do as a peer. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "client/ctl/peer.h"
+
+typedef struct Shell Shell;
+
+typedef enum ShellResult {
+        SHELL_OK,
+        SHELL_QUIT,
+        SHELL_FAILED, /* what went wrong was said */
+} ShellResult;
+
+/* Takes over the connection, and waits until `vectors` doorbells of our own are known. NULL: it is no peer, for the reason
+ * that was said. */
+Shell *shell_new(void *ctx, int socket, uint32_t vectors);
+
+/* Runs one line. */
+ShellResult shell_run(Shell *shell, const char *line);
+
+/* Waits for doorbells and the server until `fd` has input. SHELL_FAILED when nothing more can come. */
+ShellResult shell_wait_input(Shell *shell, int fd);
+
+void shell_print_help(void);
