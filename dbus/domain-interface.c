@@ -2,6 +2,8 @@
 /* org.ivshmem1.Domain: methods and signals. Its properties are in domain-properties.c. */
 
 #include <errno.h>
+#include <inttypes.h>
+#include <string.h>
 #include <talloc.h>
 
 #include "dbus/bus-parts.h"
@@ -60,7 +62,39 @@ static void run_open_memory(Call *call) {
         begin(call, OPERATION_MEMORY);
 }
 
+/* To the manager the VM ID is a key of the section as the others are. */
+static int add_vm_id(Call *call) {
+        Settings *settings = &call->arguments.settings;
+        Setting *grown = talloc_realloc(call, settings->settings, Setting, (unsigned) settings->n + 1);
+        char *value = talloc_asprintf(call, "%" PRIu32, call->arguments.vm_id);
+
+        if (!grown || !value) {
+                return -ENOMEM;
+        }
+        settings->settings = grown;
+        grown[settings->n++] = (Setting){ .section = call->arguments.section,
+                                          .key = "VMID",
+                                          .value = value };
+        return 0;
+}
+
 static void run_reserve(Call *call) {
+        const Settings *settings = &call->arguments.settings;
+        Failure failure;
+
+        for (size_t i = 0; i < settings->n; i++) {
+                if (strcmp(settings->settings[i].key, "VMID") == 0) {
+                        (void) failure_set(&failure, FAILURE_INVALID_SETTING,
+                                           "\"VMID\" is no setting here: it is the argument vm_id");
+                        call_fail(call, &failure);
+                        return;
+                }
+        }
+        if (add_vm_id(call) < 0) {
+                bus_error_from_errno(&failure, -ENOMEM, "Reserve a VM ID");
+                call_fail(call, &failure);
+                return;
+        }
         begin(call, OPERATION_RESERVE);
 }
 

@@ -144,6 +144,31 @@ static void test_a_descriptor_arrives(void **state) {
         talloc_free(stage);
 }
 
+static void test_a_vm_id_is_reserved(void **state) {
+        Stage *stage = begin(state, 0);
+        sd_bus_error error = SD_BUS_ERROR_NULL;
+        Pending pending = { 0 };
+        sd_bus_message *call;
+
+        assert_true(sd_bus_message_new_method_call(stage->client, &call, NULL, RING, BUS_DOMAIN_INTERFACE,
+                                                   "ReservePeer") >= 0);
+        assert_true(sd_bus_message_append(call, "sua{sv}", "fw", 3, 1, "User", "s", "alice") >= 0);
+        assert_true(sd_bus_call_async(stage->client, &pending.slot, call, on_reply, &pending, 0) >= 0);
+        sd_bus_message_unref(call);
+        assert_true(stage_until(stage, has_operation, stage->manager));
+        assert_string_equal(stage->manager->created, "fw:User=alice\nfw:VMID=3\n");
+        fake_operation_end(stage->manager, NULL, -EBADF);
+        assert_true(stage_until(stage, has_reply, &pending));
+        sd_bus_message_unref(pending.reply);
+        sd_bus_slot_unref(pending.slot);
+
+        assert_true(stage_call(stage, RING, BUS_DOMAIN_INTERFACE, "ReservePeer", NULL, &error, "sua{sv}",
+                               "fw", 3, 1, "VMID", "s", "4") < 0);
+        assert_string_equal(error.name, BUS_ERROR_INVALID_SETTING);
+        sd_bus_error_free(&error);
+        talloc_free(stage);
+}
+
 static bool is_alone(void *userdata) {
         return ((Bus *) userdata)->n_private == 0;
 }
@@ -378,6 +403,7 @@ int main(void) {
                 TEST(test_a_start_does_not_keep_others_waiting),
                 TEST(test_an_operation_fails),
                 TEST(test_a_descriptor_arrives),
+                TEST(test_a_vm_id_is_reserved),
                 TEST(test_a_caller_vanishes),
                 TEST(test_root_sees_all),
                 TEST(test_an_owner_sees_his_own),
