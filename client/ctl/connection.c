@@ -102,18 +102,40 @@ static ExitStatus connect_far(Ctl *ctl) {
         return STATUS_OK;
 }
 
-/* The system bus; for root, the manager's own socket where there is no bus. */
+/* Where a manager listens that nobody was told of: root's where no bus runs, or the embedded one of this user. NULL: there
+ * is no such place. */
+static char *private_socket(const void *ctx) {
+        const char *runtime = getenv("XDG_RUNTIME_DIR");
+
+        if (geteuid() == 0) {
+                return text_new(ctx, "%s", BUS_PRIVATE_SOCKET);
+        }
+        return runtime && *runtime == '/' ? text_new(ctx, "%s/ivshmem/%s", runtime, BUS_EMBEDDED_SOCKET)
+                                          : NULL;
+}
+
+/* Whether the bus has the manager, or can start it. */
+static bool has_manager(sd_bus *bus) {
+        return sd_bus_call_method(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+                                  "org.freedesktop.DBus", "StartServiceByName", NULL, NULL, "su", BUS_NAME,
+                                  0) >= 0;
+}
+
+/* The system bus; where there is none, or no manager on it, the private socket. */
 static ExitStatus connect_system(Ctl *ctl) {
-        sd_bus *bus;
+        char *path = private_socket(ctl);
+        bool is_there = path && access(path, F_OK) == 0;
+        sd_bus *bus, *private;
         int r = sd_bus_open_system(&bus);
 
-        if (r >= 0) {
-                ctl->connection = connection_new(ctl, bus, true, true, text_new(ctl, "the system bus"));
+        if (is_there && (r < 0 || !has_manager(bus)) &&
+            open_address(unix_address(ctl, path), &private) >= 0) {
+                sd_bus_flush_close_unref(r < 0 ? NULL : bus);
+                ctl->connection = connection_new(ctl, private, false, true, path);
                 return STATUS_OK;
         }
-        if (geteuid() == 0 && open_address(unix_address(ctl, BUS_PRIVATE_SOCKET), &bus) >= 0) {
-                ctl->connection = connection_new(ctl, bus, false, true,
-                                                 text_new(ctl, "%s", BUS_PRIVATE_SOCKET));
+        if (r >= 0) {
+                ctl->connection = connection_new(ctl, bus, true, true, text_new(ctl, "the system bus"));
                 return STATUS_OK;
         }
         return ctl_fail(
