@@ -1,18 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""kill -9 before each single system call of a join and of a leave: nothing is told twice, and nothing is left out.
+"""kill -9 before each single system call of a join, a leave and an eviction: nothing is told twice, and nothing is left out.
 
 A first run shows which calls there are; then the server is killed when it enters each of them. What happens between two
 calls are stores to the ledger only; tests/model/test-ledger-steps.c stops between those.
 """
 
 import collections
+import contextlib
 import itertools
 import pathlib
 import re
 import shutil
 
-from harness import Skip, definition, run, until
+from harness import RequestFailed, Skip, definition, run, until
 from harness.process import Process
 
 VECTORS = 2
@@ -113,13 +114,45 @@ def leave(workshop, kill=None):
     return calls
 
 
+def evict(workshop, kill=None):
+    """One of three peers is evicted."""
+    manager, peers = start(workshop, 3)
+    control = workshop.control(manager)
+    tracer = Tracer(workshop, manager.process.pid, kill)
+    with contextlib.suppress(BrokenPipeError):  # it may be dead by now
+        control.begin("evict", vm_id=1)
+    calls = wait_done(manager, tracer, control.has_answer)
+    evicted = peers.pop(1)
+    # Who got no answer asks again. Only then the peer may be there still.
+    try:
+        workshop.control(manager).evict(1)
+        assert kill, "it was not evicted"
+    except RequestFailed as failed:
+        assert failed.result == "no such peer"
+    evicted.expect_end()
+    late = workshop.peer(manager, VECTORS)
+    assert late.id == 3, f"VM ID {late.id} for a newcomer"
+    late.expect(0, 2)
+    assert sorted(late.ids) == [0, 2, 3]
+    check(peers, [0, 1, 2, 3])
+    assert all(late.ids[seat] == peers[0].ids[seat] for seat in late.ids)
+    manager.settle()
+    assert not any(name.startswith("peer-1-") for name in manager.names()), manager.names()
+    manager.end()
+    return calls
+
+
 def body(workshop, tap):
     if not shutil.which("strace"):
         raise Skip("strace is not installed")
-    for action, least in ((join, {"accept4", "sendmmsg", "sendmsg"}), (leave, {"shutdown", "sendmsg"})):
-        with tap.case(f"killed before each system call of a {action.__name__}, the next server makes it whole"):
+    for action, name, least in (
+        (join, "a join", {"accept4", "sendmmsg", "sendmsg"}),
+        (leave, "a leave", {"shutdown", "sendmsg"}),
+        (evict, "an eviction", {"recvfrom", "shutdown", "sendmsg"}),
+    ):
+        with tap.case(f"killed before each system call of {name}, the next server makes it whole"):
             calls = action(workshop)
-            assert least <= {name for name, _ in calls}, calls
+            assert least <= {call for call, _ in calls}, calls
             for call in calls:
                 action(workshop, call)
             tap.comment(f"{len(calls)} calls")

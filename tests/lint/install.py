@@ -20,6 +20,7 @@ WANTED = (
     "/bin/ivshmem-server",
     "/systemd/system/ivshmem@.service",
     "/systemd/system/ivshmem@.socket",
+    "/systemd/system/ivshmem-control@.socket",
     "/systemd/system/ivshmem.slice",
     "/systemd/system/ivshmemd.service",
     "/systemd/system/ivshmemd.socket",

@@ -2,6 +2,7 @@
 """What the end-to-end tests are made of: servers, QEMUs, guests and peers, each ended with the test that started it."""
 
 from .checks import check_doorbells, check_memory
+from .control import Closed, Control, RequestFailed
 from .guest import Agent, AgentError, Guest
 from .host import huge_pages, huge_pages_to_change, hugetlbfs
 from .peer import Peer, Refused
@@ -14,6 +15,8 @@ from .tap import Skip, Tap
 __all__ = [
     "Agent",
     "AgentError",
+    "Closed",
+    "Control",
     "DEVICE_ID",
     "Guest",
     "Lines",
@@ -21,6 +24,7 @@ __all__ = [
     "Qemu",
     "QmpError",
     "Refused",
+    "RequestFailed",
     "Server",
     "ServerFailed",
     "Skip",

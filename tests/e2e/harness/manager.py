@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""As much of systemd as a server needs that is restarted: its socket, its notifications, its fd store.
+"""As much of systemd as a server needs that is restarted: its sockets, its notifications, its fd store.
 
 Beside the tests on a booted systemd: this one can be told to lose, forge and delay what the real one keeps.
 """
@@ -29,7 +29,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 class Manager:
-    """Keeps a server's socket and descriptors over its deaths."""
+    """Keeps a server's sockets and descriptors over its deaths."""
 
     def __init__(self, program, folder, log, name, arguments):
         self.path = folder / f"{name}.sock"
@@ -41,6 +41,10 @@ class Manager:
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.listener.bind(str(self.path))
         self.listener.listen(4096)
+        self.control_path = folder / f"{name}.control"
+        self._control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control.bind(str(self.control_path))
+        self._control.listen()
         self._lock = threading.Lock()
         self._ready = threading.Event()
         self.store = []  # (name, descriptor)
@@ -82,10 +86,11 @@ class Manager:
             return sorted(name for name, _ in self.store)
 
     def start(self):
-        """Starts the server with the socket and all that it had stored, and waits until it is ready."""
+        """Starts the server with the sockets and all that it had stored, and waits until it is ready."""
         self._ready.clear()
         with self._lock:
-            entries = [("peers", self.listener.fileno()), *reversed(self.store)]
+            sockets = [("peers", self.listener.fileno()), ("control", self._control.fileno())]
+            entries = [*sockets, *reversed(self.store)]
         for _, fd in entries:
             os.set_inheritable(fd, True)
         environment = {
@@ -147,3 +152,4 @@ class Manager:
             os.close(fd)
         self._notify.close()
         self.listener.close()
+        self._control.close()

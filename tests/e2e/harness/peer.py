@@ -35,17 +35,18 @@ class Peer:
     each would otherwise hold 20,000 descriptors in the process of the test.
     """
 
-    def __init__(self, path, vectors, *, listener=False, wait=True):
+    def __init__(self, path, vectors, *, listener=False, wait=True, connection=None):
         self.n_vectors = vectors
         self.ids = {}  # VM ID: the kernel's numbers of its eventfds, in the order of their vectors
         self.disconnects = 0
         self._fds = {}  # VM ID: the eventfds themselves
         self._listener = listener
         with contextlib.ExitStack() as stack:
-            self._socket = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            self._socket = stack.enter_context(connection or socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
             self._owned = stack
             self._socket.settimeout(TIMEOUT)
-            self._socket.connect(str(path))
+            if not connection:
+                self._socket.connect(str(path))
             if wait:
                 self.finish()
             self._owned = stack.pop_all()

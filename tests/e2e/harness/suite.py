@@ -11,6 +11,7 @@ import signal
 import sys
 import tempfile
 
+from .control import Control
 from .guest import Guest
 from .manager import Manager
 from .peer import Peer
@@ -86,6 +87,16 @@ class Workshop(contextlib.ExitStack):
 
     def peer(self, server, vectors, *, listener=False):
         peer = Peer(server.path, vectors, listener=listener)
+        return self._own(peer, peer.close)
+
+    def control(self, manager):
+        """A control link to a managed server."""
+        control = Control(manager.control_path)
+        return self._own(control, control.close)
+
+    def adopt(self, connection, vectors, *, wait=True):
+        """A peer on a connection that somebody made for it."""
+        peer = Peer(None, vectors, wait=wait, connection=connection)
         return self._own(peer, peer.close)
 
     def start_peer(self, server, vectors):
