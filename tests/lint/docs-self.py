@@ -61,7 +61,48 @@ VMID=NUMBER
 
     Default: ``16``.
 """
-PAGES = {"ivshmem-server.8.rst": SERVER, "ivshmem.domain.5.rst": DEFINITION, "ivshmem-protocol.7.rst": SERVER}
+CONTROL = """\
+===============
+ivshmem-control
+===============
+
+A packet is a record of 10 bytes.
+
+0 *first*
+    A record.
+
+1 *second*
+    Another.
+
+0 *ok*
+    A result.
+
+The bytes::
+
+           0    4  kind                   all
+           4    4  number
+"""
+CONTROL_HEADER = """\
+#define CONTROL_RECORD_SIZE 10U
+typedef enum ControlKind {
+        CONTROL_FIRST, /* text */
+        CONTROL_SECOND,
+        _CONTROL_KIND_MAX,
+} ControlKind;
+typedef enum ControlResult {
+        CONTROL_OK,
+} ControlResult;
+"""
+CONTROL_SOURCE = """\
+        [CONTROL_FIRST] = "first", [CONTROL_SECOND] = "second",
+        [CONTROL_OK] = "ok",
+"""
+PAGES = {
+    "ivshmem-server.8.rst": SERVER,
+    "ivshmem.domain.5.rst": DEFINITION,
+    "ivshmem-protocol.7.rst": SERVER,
+    "ivshmem-control.7.rst": CONTROL,
+}
 
 # What is changed, from what, to what: the one test that then fails.
 BROKEN = {
@@ -70,6 +111,9 @@ BROKEN = {
     "each key is explained": ("ivshmem.domain.5.rst", "``Size=``\n    Bytes", "Size\n    Bytes"),
     "each explained key exists": ("ivshmem.domain.5.rst", "VMID=NUMBER", "VMID=NUMBER, Master=BOOLEAN"),
     "each default is named": ("ivshmem.domain.5.rst", "``16``", "160"),
+    "each record of the control link is explained": ("ivshmem-control.7.rst", "1 *second*\n    Another", "No more"),
+    "each explained record exists": ("ivshmem-control.7.rst", "0 *ok*", "1 *bad*\n    None.\n\n0 *ok*"),
+    "fields of records follow each other": ("ivshmem-control.7.rst", "4    4  number", "5    4  number"),
     "ivshmem-protocol.7.rst renders without warnings": ("ivshmem-protocol.7.rst", "OPTIONS\n=======", "OPTIONS\n===="),
 }
 
@@ -77,7 +121,12 @@ BROKEN = {
 def failed_tests(changes):
     """Names of the tests that fail over the sample manual after some changes."""
     with tempfile.TemporaryDirectory(prefix="docs-self.") as name:
-        folder = Path(name)
+        folder = Path(name) / "docs"
+        core = Path(name) / "service" / "core"
+        folder.mkdir()
+        core.mkdir(parents=True)
+        (core / "control.h").write_text(CONTROL_HEADER, encoding="utf-8")
+        (core / "control.c").write_text(CONTROL_SOURCE, encoding="utf-8")
         for page, text in PAGES.items():
             for changed, old, new in changes:
                 text = text.replace(old, new) if changed == page else text
@@ -85,7 +134,7 @@ def failed_tests(changes):
         for program, text in (("server", HELP), ("keys", KEYS)):
             (folder / program).write_text(text, encoding="utf-8")
             (folder / program).chmod(0o755)
-        command = [sys.executable, str(CHECK), name, f"{name}/server", f"{name}/keys"]
+        command = [sys.executable, str(CHECK), str(folder), f"{folder}/server", f"{folder}/keys"]
         lines = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
     return [line.partition(" - ")[2] for line in lines if line.startswith("not ok")]
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Holds the manual pages against the program: each option and key is in them, and each of theirs exists.
+"""Holds the manual pages against the program: each option, key and record is in them, and each of theirs exists.
 
 usage: docs.py DOCS-DIRECTORY SERVER KEYS   (KEYS: the program that prints "Section.Key default")
 
@@ -23,7 +23,10 @@ from tap import Tap
 SERVER_PAGE = "ivshmem-server.8.rst"
 DEFINITION_PAGE = "ivshmem.domain.5.rst"
 PROTOCOL_PAGE = "ivshmem-protocol.7.rst"
-PAGES = (SERVER_PAGE, DEFINITION_PAGE, PROTOCOL_PAGE)
+CONTROL_PAGE = "ivshmem-control.7.rst"
+PAGES = (SERVER_PAGE, DEFINITION_PAGE, PROTOCOL_PAGE, CONTROL_PAGE)
+
+CONTROL_SOURCE = "../service/core/control"
 
 MARKUP = re.compile(r"[*`]+")
 OPTION = re.compile(r"(?<![\w-])(--[a-z][a-z0-9-]*|-[A-Za-z])(?![\w-])")
@@ -94,6 +97,29 @@ def defaults_missing(defaults, texts):
             yield f"{DEFINITION_PAGE} does not say that {key} is {default} by default"
 
 
+def records_in_source(header, source):
+    """"NUMBER NAME" for each kind and each result of the control link, by the order of the enums and the tables of names."""
+    names = dict(re.findall(r'\[(CONTROL_\w+)\] = "([^"]+)"', source))
+    for enum in re.findall(r"typedef enum Control\w+ \{(.*?)\}", header, re.DOTALL):
+        for number, constant in enumerate(re.findall(r"^\s+(CONTROL_\w+),", enum, re.MULTILINE)):
+            yield f"{number} {names.get(constant)}"
+
+
+def records_explained(page):
+    return {f"{number} {name}" for number, name in re.findall(r"^(\d+) \*([^*]+)\*\n    ", page, re.MULTILINE)}
+
+
+def gaps_between_fields(page, size):
+    """Fields of the control link that do not begin where the one before ends."""
+    end = 0
+    for place, length, name in re.findall(r"^ {8} *(\d+) +(\d+)  (\S.*?)(?:  .*)?$", page, re.MULTILINE):
+        if int(place) != end:
+            yield f"{CONTROL_PAGE}: {name} is not at {end}"
+        end = int(place) + int(length)
+    if not 0 < end <= size or f"record of {size} bytes" not in page:
+        yield f"{CONTROL_PAGE}: the fields have {end} bytes of {size}, or the page does not name the size"
+
+
 def missing(wanted, present, text):
     return [f"{text} {item}" for item in sorted(set(wanted) - set(present))]
 
@@ -146,7 +172,12 @@ def main(folder, server, keys_program):
     explained_keys = keys_defined(read(folder, DEFINITION_PAGE))
     pages = sorted(glob.glob(os.path.join(folder, "*.[1-8].rst")))
 
-    tap = Tap(7 + len(pages))
+    control_page = read(folder, CONTROL_PAGE)
+    control_header = read(folder, f"{CONTROL_SOURCE}.h")
+    records = set(records_in_source(control_header, read(folder, f"{CONTROL_SOURCE}.c")))
+    record_size = int(re.search(r"#define CONTROL_RECORD_SIZE (\d+)U", control_header).group(1))
+
+    tap = Tap(10 + len(pages))
     tap.result("the manual pages are there", [f"no {page}" for page in PAGES if not read(folder, page)])
     tap.result("the program names options and keys", [] if options and keys else [f"{options} {keys}"])
     tap.result("each option is explained", missing(options, explained_options, f"{SERVER_PAGE} does not explain"))
@@ -154,6 +185,14 @@ def main(folder, server, keys_program):
     tap.result("each key is explained", missing(keys, explained_keys, f"{DEFINITION_PAGE} does not explain"))
     tap.result("each explained key exists", missing(explained_keys, keys, "no definition can have"))
     tap.result("each default is named", defaults_missing(keys, explained_keys))
+    tap.result(
+        "each record of the control link is explained",
+        missing(records, records_explained(control_page), f"{CONTROL_PAGE} does not explain"),
+    )
+    tap.result(
+        "each explained record exists", missing(records_explained(control_page), records, "the control link has no")
+    )
+    tap.result("fields of records follow each other", list(gaps_between_fields(control_page, record_size)))
     for path in pages:
         tap.result(f"{os.path.basename(path)} renders without warnings", rst_problems(path))
     return tap.exit_status()
