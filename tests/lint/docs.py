@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Holds the manual pages against the program: each option, key and record is in them, and each of theirs exists.
 
-usage: docs.py DOCS-DIRECTORY SERVER KEYS   (KEYS: the program that prints "Section.Key default")
+usage: docs.py DOCS-DIRECTORY SERVER KEYS [CONFIG-KEYS]   (KEYS: a program that prints "Section.Key default")
 
 In a page, an option or key is defined by a line in the first column that begins with it, with its text indented below:
 
@@ -27,6 +27,7 @@ CONTROL_PAGE = "ivshmem-control.7.rst"
 PAGES = (SERVER_PAGE, DEFINITION_PAGE, PROTOCOL_PAGE, CONTROL_PAGE)
 
 CONTROL_SOURCE = "../service/core/control"
+CONFIG_PAGE = "ivshmemd.conf.5.rst"
 
 MARKUP = re.compile(r"[*`]+")
 OPTION = re.compile(r"(?<![\w-])(--[a-z][a-z0-9-]*|-[A-Za-z])(?![\w-])")
@@ -90,11 +91,11 @@ def keys_defined(page):
     return found
 
 
-def defaults_missing(defaults, texts):
+def defaults_missing(defaults, texts, page=DEFINITION_PAGE):
     """Keys whose text does not name their default."""
     for key, default in sorted(defaults.items()):
         if default and key in texts and not re.search(rf"(?<!\w){re.escape(default)}(?!\w)", texts[key]):
-            yield f"{DEFINITION_PAGE} does not say that {key} is {default} by default"
+            yield f"{page} does not say that {key} is {default} by default"
 
 
 def records_in_source(header, source):
@@ -122,6 +123,24 @@ def gaps_between_fields(page, size):
 
 def missing(wanted, present, text):
     return [f"{text} {item}" for item in sorted(set(wanted) - set(present))]
+
+
+def keys_printed(program):
+    """Section.Key -> default."""
+    lines = [line for line in output_of(program).splitlines() if not line.startswith("[")]
+    return {line.split(" ")[0]: line.partition(" ")[2] for line in lines}
+
+
+def check_config(tap, page, program):
+    """The manual of the configuration: sections, keys and defaults."""
+    keys, explained = keys_printed(program), keys_defined(page)
+    sections = [line for line in output_of(program).splitlines() if line.startswith("[")]
+    tap.result("each section of the configuration is explained", [f"no {name}" for name in sections if name not in page])
+    tap.result(
+        "each key of the configuration is explained, and no other",
+        missing(keys, explained, f"{CONFIG_PAGE} does not explain") + missing(explained, keys, "there is no"),
+    )
+    tap.result("each default of the configuration is named", defaults_missing(keys, explained, CONFIG_PAGE))
 
 
 def stray_output(*command, **environment):
@@ -165,10 +184,10 @@ def read(folder, name):
         return ""
 
 
-def main(folder, server, keys_program):
+def main(folder, server, keys_program, config_program=None):
     options = options_in_help(output_of(server, "--help"))
     explained_options = options_defined(read(folder, SERVER_PAGE))
-    keys = {line.split(" ")[0]: line.partition(" ")[2] for line in output_of(keys_program).splitlines()}
+    keys = keys_printed(keys_program)
     explained_keys = keys_defined(read(folder, DEFINITION_PAGE))
     pages = sorted(glob.glob(os.path.join(folder, "*.[1-8].rst")))
 
@@ -177,7 +196,7 @@ def main(folder, server, keys_program):
     records = set(records_in_source(control_header, read(folder, f"{CONTROL_SOURCE}.c")))
     record_size = int(re.search(r"#define CONTROL_RECORD_SIZE (\d+)U", control_header).group(1))
 
-    tap = Tap(10 + len(pages))
+    tap = Tap(10 + (3 if config_program else 0) + len(pages))
     tap.result("the manual pages are there", [f"no {page}" for page in PAGES if not read(folder, page)])
     tap.result("the program names options and keys", [] if options and keys else [f"{options} {keys}"])
     tap.result("each option is explained", missing(options, explained_options, f"{SERVER_PAGE} does not explain"))
@@ -193,6 +212,8 @@ def main(folder, server, keys_program):
         "each explained record exists", missing(records_explained(control_page), records, "the control link has no")
     )
     tap.result("fields of records follow each other", list(gaps_between_fields(control_page, record_size)))
+    if config_program:
+        check_config(tap, read(folder, CONFIG_PAGE), config_program)
     for path in pages:
         tap.result(f"{os.path.basename(path)} renders without warnings", rst_problems(path))
     return tap.exit_status()

@@ -18,6 +18,7 @@ from tap import Tap
 # What an installation is for: endings of paths below the prefix.
 WANTED = (
     "/bin/ivshmem-server",
+    "/doc/ivshmemd/ivshmemd.conf",
     "/systemd/system/ivshmem@.service",
     "/systemd/system/ivshmem@.socket",
     "/systemd/system/ivshmem-control@.socket",
