@@ -9,12 +9,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/lib/client.h"
+#include "tests/lib/manager.h"
 #include "tests/lib/scratch.h"
 #include "tests/lib/server.h"
+#include "tests/lib/socket.h"
 #include "tests/unit/testing.h"
 
 #define ELEMENTS(array) (sizeof(array) / sizeof(*(array)))
@@ -32,7 +35,8 @@ struct Running {
         Scratch *scratch;
         ServerProcess *server;
         const char *socket;
-        char *shm_name; /* FORM_DROP_IN */
+        const char *control; /* path of the control link's socket */
+        char *shm_name;      /* FORM_DROP_IN */
 };
 
 /* Who runs the tests may join as well. Its path. */
@@ -49,8 +53,9 @@ static char *definition_write(Scratch *scratch, const char *name, const char *ac
 static Running *run(void *ctx, Form form, const char *seccomp, uint32_t uid) {
         Running *running = talloc_zero(ctx, Running);
         const char *arguments[12] = { 0 };
-        ServerOptions options = { .arguments = arguments, .uid = uid };
+        ServerOptions options = { .arguments = arguments, .uid = uid, .passed_name = "control" };
         char *definition;
+        Fd *listener;
         size_t n = 0;
 
         assert_non_null(running);
@@ -72,9 +77,13 @@ static Running *run(void *ctx, Form form, const char *seccomp, uint32_t uid) {
                 arguments[n++] = running->shm_name;
                 arguments[n++] = "-n2";
         }
+        running->control = scratch_path(running->scratch, "control");
+        assert_int_equal(unix_listen(running, running->control, SOCK_SEQPACKET, &listener), 0);
+        options.passed_fd = fd_get(listener);
         if (server_start(running, &options, &running->server) != SERVER_OK) {
                 fail_msg("the server did not start: %s", running->server ? server_log(running->server) : "");
         }
+        talloc_free(listener);
         return running;
 }
 
@@ -206,10 +215,12 @@ static void leave_descriptors_open(int fds[static 2]) {
 static void check_form(void *ctx, Form form) {
         Running *running = run(ctx, form, "enforce", 0);
         const bool named = form == FORM_DROP_IN;
+        ControlRecord reply;
         const Kind kinds[] = {
-                /* Three seats with two vectors; a socket that listens, its copy to fall back on, three clients, the manager. */
+                /* Three seats with two vectors; two sockets that listen, the copy of one to fall back on, three clients, a
+                 * manager, the service manager. */
                 { "anon_inode:[eventfd]", 6, 6 },
-                { "socket:", 6, 6 },
+                { "socket:", 8, 8 },
                 { "anon_inode:[eventpoll]", 1, 1 },
                 { "anon_inode:[signalfd]", 1, 3 },
                 { "anon_inode:[timerfd]", 1, 4 },
@@ -222,6 +233,10 @@ static void check_form(void *ctx, Form form) {
                 { running->scratch->path, 1, 1 },
         };
 
+        Manager *manager;
+
+        assert_int_equal(manager_connect(running, running->control, &manager), 0);
+        assert_int_equal(manager_ask(manager, &(ControlRecord){ .kind = CONTROL_RELOAD }, &reply, NULL), 0);
         for (size_t i = 0; i < 3; i++) {
                 Client *client;
 

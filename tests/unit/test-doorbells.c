@@ -58,6 +58,27 @@ static void test_drained_though_a_peer_made_it_blocking(void **state) {
         talloc_free(doorbells);
 }
 
+static void test_ringing_never_waits(void **state) {
+        Doorbells *doorbells = new_doorbells(*state, 2);
+        eventfd_t count;
+        int fd;
+
+        assert_int_equal(doorbells_open(doorbells, 0), 0);
+        fd = doorbells_fd(doorbells, 0, 1);
+        doorbells_ring(doorbells, 0, 1);
+        doorbells_ring(doorbells, 0, 1);
+        assert_false(is_rung(doorbells_fd(doorbells, 0, 0)));
+        assert_int_equal(eventfd_read(fd, &count), 0);
+        assert_int_equal(count, 2);
+        /* Full, and made to wait by a peer. */
+        assert_int_equal(eventfd_write(fd, UINT64_MAX - 1), 0);
+        assert_int_equal(fcntl(fd, F_SETFL, 0), 0);
+        doorbells_ring(doorbells, 0, 1);
+        assert_int_equal(eventfd_read(fd, &count), 0);
+        assert_true(count == UINT64_MAX - 1);
+        talloc_free(doorbells);
+}
+
 static void test_all_or_none_without_descriptors(void **state) {
         Doorbells *doorbells = new_doorbells(*state, 8);
         struct rlimit limit, low;
@@ -79,6 +100,7 @@ int main(void) {
         static const struct CMUnitTest tests[] = {
                 TEST(test_opening_again_changes_nothing),
                 TEST(test_drained_though_a_peer_made_it_blocking),
+                TEST(test_ringing_never_waits),
                 TEST(test_all_or_none_without_descriptors),
         };
 

@@ -4,6 +4,7 @@
 #include "service/server/peercred.h"
 
 #include <grp.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -156,10 +157,90 @@ static void test_all_supplementary_groups(void **state) {
         assert_int_equal(groups_seen(*state, 100), 100);
 }
 
+/* ---- Of a process that somebody names ---- */
+
+static Credentials *named(void *ctx, uint32_t uid, int32_t pid) {
+        const Credentials who = { .uid = uid, .gid = 4712, .pid = pid, .label = "somebody" };
+        Credentials *credentials = NULL;
+        char *root = NULL;
+
+        assert_int_equal(peercred_units_root(ctx, &root), 0);
+        assert_int_equal(peercred_of_process(ctx, &who, root, &credentials), 0);
+        assert_int_equal(credentials->uid, uid);
+        assert_int_equal(credentials->gid, 4712);
+        assert_int_equal(credentials->pid, pid);
+        assert_string_equal(credentials->label, "somebody");
+        talloc_free(root);
+        return credentials;
+}
+
+static bool has_group(const Credentials *credentials, gid_t group) {
+        for (size_t i = 0; i < credentials->n_groups; i++) {
+                if (credentials->groups[i] == group) {
+                        return true;
+                }
+        }
+        return false;
+}
+
+/* What the kernel says of us by our pid is what it says by a socket. */
+static void test_a_process_that_is_the_one(void **state) {
+        Credentials *credentials = named(*state, geteuid(), getpid()), *peer;
+        int n = getgroups(0, NULL), pair[2];
+        gid_t *groups = talloc_array(*state, gid_t, (size_t) n);
+        char *root = NULL;
+
+        assert_int_equal(getgroups(n, groups), n);
+        assert_int_equal(credentials->n_groups, n);
+        for (int i = 0; i < n; i++) {
+                assert_true(has_group(credentials, groups[i]));
+        }
+        assert_int_equal(peercred_units_root(*state, &root), 0);
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+        assert_int_equal(peercred_read(*state, pair[0], root, &peer), 0);
+        assert_int_equal(credentials->unit == NULL, peer->unit == NULL);
+        if (peer->unit) {
+                assert_string_equal(credentials->unit, peer->unit);
+        }
+        close(pair[0]);
+        close(pair[1]);
+        talloc_free(peer);
+        talloc_free(root);
+        talloc_free(groups);
+        talloc_free(credentials);
+}
+
+static void assert_nothing_is_known(Credentials *credentials) {
+        assert_int_equal(credentials->n_groups, 0);
+        assert_null(credentials->unit);
+        assert_null(credentials->machine);
+        talloc_free(credentials);
+}
+
+static void test_a_process_that_cannot_be_the_one(void **state) {
+        int status;
+        pid_t child = fork();
+
+        if (child == 0) {
+                _exit(0);
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        /* Another user's, one that is gone, none that we could see, none that can be. */
+        assert_nothing_is_known(named(*state, geteuid() + 1, getpid()));
+        assert_nothing_is_known(named(*state, geteuid(), child));
+        assert_nothing_is_known(named(*state, geteuid(), 0));
+        assert_nothing_is_known(named(*state, geteuid(), INT32_MAX));
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                TEST(test_machine_of_a_scope),  TEST(test_unit_of_a_cgroup),         TEST(test_our_own_unit),
-                TEST(test_our_own_credentials), TEST(test_all_supplementary_groups),
+                TEST(test_machine_of_a_scope),
+                TEST(test_unit_of_a_cgroup),
+                TEST(test_our_own_unit),
+                TEST(test_our_own_credentials),
+                TEST(test_all_supplementary_groups),
+                TEST(test_a_process_that_is_the_one),
+                TEST(test_a_process_that_cannot_be_the_one),
         };
 
         return cmocka_run_group_tests_name("peercred", tests, NULL, NULL);

@@ -80,12 +80,27 @@ static void test_log_records_are_bounded_and_counted(void **state) {
         talloc_free(tenants);
 }
 
+static void test_told_refusals_are_bounded(void **state) {
+        Tenants *tenants = new_tenants(*state);
+        Tenant *alice = get(tenants, 1000, 5, 0);
+        uint32_t told = 0, suppressed;
+
+        for (int i = 0; i < 1000; i++) {
+                told += tenant_may_tell(alice, 0);
+        }
+        assert_int_equal(told, 100);
+        /* Log records, and other users, are counted for themselves. */
+        assert_true(tenant_may_log(alice, 0, &suppressed));
+        assert_true(tenant_may_tell(get(tenants, 1001, 5, 0), 0));
+        assert_true(tenant_may_tell(alice, SECOND));
+        talloc_free(tenants);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                TEST(test_one_record_a_user),
-                TEST(test_bursts_of_ten_seconds),
-                TEST(test_idle_users_are_forgotten),
-                TEST(test_log_records_are_bounded_and_counted),
+                TEST(test_one_record_a_user),         TEST(test_bursts_of_ten_seconds),
+                TEST(test_idle_users_are_forgotten),  TEST(test_log_records_are_bounded_and_counted),
+                TEST(test_told_refusals_are_bounded),
         };
 
         return cmocka_run_group_tests_name("tenant", tests, NULL, NULL);
