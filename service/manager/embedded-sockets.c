@@ -256,8 +256,9 @@ static int listen_to_notices(Embedded *embedded) {
         if (r == 0) {
                 r = errno_or(setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &yes, sizeof(yes)));
         }
+        /* Before the ends of servers: what one said last is why it ended. */
         return r < 0 ? r
-                     : event_add_io(embedded, embedded->event, fd, EPOLLIN, SD_EVENT_PRIORITY_NORMAL,
+                     : event_add_io(embedded, embedded->event, fd, EPOLLIN, SD_EVENT_PRIORITY_IMPORTANT,
                                     on_notice, embedded, &embedded->notices);
 }
 
