@@ -105,6 +105,14 @@ static int append_u32_counter(sd_bus_message *message, const Property *property,
         return sd_bus_message_append(message, "u", *field);
 }
 
+/* From the list of peers, which is true at once; the server's counters come a few times a second. */
+static int append_n_peers(sd_bus_message *message, const Property *property, const void *object) {
+        size_t n;
+
+        (void) domain_peers(object, &n);
+        return sd_bus_message_append(message, "u", (uint32_t) n);
+}
+
 /* ---- Of the domain ---- */
 
 #define APPEND(name, type, value)                                                                         \
@@ -174,7 +182,7 @@ const Property domain_property_table[DOMAIN_PROPERTIES] = {
         { "Access", "a(ss)", FIELD(access), .append = append_access },
         { "Peers", "a(suba(ss))", DEFINITION, .append = append_reservations },
 
-        { "NPeers", "u", COUNTER(n_peers), .append = append_u32_counter },
+        { "NPeers", "u", COUNTERS, .append = append_n_peers },
         { "NSeats", "u", COUNTER(n_seats), .append = append_u32_counter },
         { "Joins", "t", COUNTER(joins), .append = append_u64_counter },
         { "Leaves", "t", COUNTER(leaves), .append = append_u64_counter },

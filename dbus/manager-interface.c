@@ -100,18 +100,20 @@ typedef struct Listing {
 static void list_one(Domain *domain, void *userdata) {
         Listing *listing = userdata;
         const Definition *definition = domain_definition(domain);
+        size_t n_peers;
         char *path;
 
         if (listing->error < 0 || !client_sees(listing->client, domain)) {
                 return;
         }
+        (void) domain_peers(domain, &n_peers);
         listing->error = sd_bus_path_encode(BUS_DOMAIN_PATH, domain_name(domain), &path);
         if (listing->error >= 0) {
-                listing->error = sd_bus_message_append(
-                        listing->reply, "(ssutuuo)", domain_name(domain),
-                        domain_state_names[domain_state(domain)], domain_owner(domain),
-                        definition ? definition->size : 0, domain_counters(domain)->n_peers,
-                        definition ? definition->max_peers : 0, path);
+                listing->error = sd_bus_message_append(listing->reply, "(ssutuuo)", domain_name(domain),
+                                                       domain_state_names[domain_state(domain)],
+                                                       domain_owner(domain),
+                                                       definition ? definition->size : 0, (uint32_t) n_peers,
+                                                       definition ? definition->max_peers : 0, path);
                 free(path);
         }
 }
