@@ -108,7 +108,7 @@ static ShellResult process(Shell *shell, int timeout, int other, bool *ret_other
         if (r == -ECONNRESET) {
                 shell->server_gone = true;
                 fprintf(stderr,
-                        "The server is gone; memory and doorbells are still there, and nobody new will be.\n");
+                        "The server closed the connection; memory and doorbells are still there, and nobody new will be.\n");
                 return SHELL_OK;
         }
         return r == -EREMOTEIO ? complain("%s", error)

@@ -164,7 +164,8 @@ static int on_changed(Monitor *monitor, const char *domain, sd_bus_message *mess
                 print_event(monitor, domain, "definition", details, "definition is %s",
                             human_safe(monitor->scratch, definition));
         }
-        if (json_object_object_get(properties, "Progress")) {
+        /* 100 is what it is as long as nothing is being prepared. */
+        if (json_object_object_get(properties, "Progress") && value_number(properties, "Progress") < 100) {
                 details = details_new();
                 detail_number(details, "percent", value_number(properties, "Progress"));
                 print_event(monitor, domain, "progress", details, "memory prepared: %" PRIu64 "%%",

@@ -19,6 +19,8 @@ ExitStatus verb_peers(Ctl *ctl) {
                 }
                 result = ctl_worse(result, status);
         }
-        ctl_show_table(ctl, table, table_rows(table) == 1 ? "peer" : "peers");
+        if (result == STATUS_OK || table_rows(table) > 0) {
+                ctl_show_table(ctl, table, table_rows(table) == 1 ? "peer" : "peers");
+        }
         return result;
 }

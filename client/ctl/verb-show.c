@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* ivshmemctl show: properties for programs. */
 
-#include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <talloc.h>
 
@@ -23,7 +23,9 @@ static bool is_wanted(const Options *options, const char *property) {
 }
 
 static void print_property(const Ctl *ctl, const char *key, json_object *value) {
-        char *text = value_line(ctl, value);
+        bool mode = strcmp(key, "PathMode") == 0; /* which nobody reads but in octal digits */
+        char *text = mode ? text_new(ctl, "%04" PRIo64, json_object_get_uint64(value))
+                          : value_line(ctl, value);
 
         if (ctl->options.value) {
                 puts(text);
