@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""ivshmemctl when things go wrong that a real manager does not do at will, on a bus of its own; and unit files, which are
+systemd's, so that a real embedded manager has none."""
+
+import pathlib
+
+from stage import FAILED, NO_MANAGER, NO_SUCH_DOMAIN, NOT_PERMITTED, OK, USAGE, read_until, run
+
+
+def errors(stage, tap):
+    with tap.case("a start that fails names the journal of the unit"):
+        stage.ctl("start", "refused").bad(
+            FAILED,
+            "Failed to start domain refused: 32 huge pages of 2M are wanted, and 3 are free; "
+            "see 'journalctl -u ivshmem@refused.service'\n",
+        )
+
+    with tap.case("what polkit denies is status 77"):
+        stage.ctl("start", "secret").bad(NOT_PERMITTED, "Failed to start domain secret: you may not start this domain")
+        stage.ctl("start", "locked", "--no-ask-password").bad(NOT_PERMITTED, "a password is needed")
+
+    with tap.case("of several, each failure is said, and the first one is the status"):
+        result = stage.ctl("start", "nobody", "ring", "secret", "refused")
+        assert result.status == NO_SUCH_DOMAIN and result.err.count("Failed to ") == 3, result
+
+    with tap.case("hostile text reaches no terminal"):
+        shown = stage.ctl("status", "ring").out
+        assert "?[31mred?line" in shown and "\x1b" not in shown, shown
+        assert "Description=?[31mred?line" in stage.ctl("show", "ring").good().lines()
+        assert stage.show("ring", "Description") == "\x1b[31mred\nline"
+
+    with tap.case("progress on a terminal, gone in the end, and none elsewhere"):
+        terminal = stage.terminal("start", "slow")
+        assert terminal.end() == OK, terminal.text
+        assert "slow: preparing memory [" in terminal.text and "25%" in terminal.text and "75%" in terminal.text
+        assert terminal.text.endswith("\r\x1b[K"), terminal.text
+        assert stage.ctl("start", "slow").good().out == ""
+        terminal = stage.terminal("start", "slow", "--quiet")
+        assert (terminal.end(), terminal.text) == (OK, "")
+
+    with tap.case("a manager that goes away within a call"):
+        stage.ctl("start", "lost").bad(NO_MANAGER, "Failed to start domain lost: the manager went away")
+        stage.ctl("start", "ring").bad(NO_MANAGER, "is it installed?")
+        stage.restart_failing_manager()
+        stage.ctl("start", "ring").good()
+
+    with tap.case("monitor says that the manager is gone, and goes on with the next one"):
+        monitor = stage.start("monitor", "-n", "1")
+        read_until(monitor, "Listening")
+        stage.ctl("start", "lost").bad(NO_MANAGER)
+        read_until(monitor, "The manager is gone")
+        stage.restart_failing_manager()
+        stage.ctl("start", "slow").good()
+        assert "memory prepared: 25%" in read_until(monitor, "slow")
+        assert monitor.wait() == OK
+
+
+def unit_files(stage, tap):
+    with tap.case("enable and disable ask systemd for the domain's socket"):
+        assert stage.ctl("enable", "ring").err == "Created symlink /etc/wanted -> ivshmem@ring.socket.\n"
+        assert stage.ctl("disable", "ring").err == "Removed /etc/wanted.\n"
+        assert stage.ctl("enable", "--now", "--quiet", "ring").good().out == ""
+
+    with tap.case("what systemd denies, and what does not exist, is not enabled"):
+        stage.ctl("enable", "secret").bad(NOT_PERMITTED, "Failed to enable: Permission denied")
+        stage.ctl("enable", "nobody").bad(NO_SUCH_DOMAIN, "nobody")
+        stage.ctl("enable", "--now", "refused").bad(FAILED, "Failed to start domain refused")
+
+
+def places(stage, tap):
+    with tap.case("a place without a manager is status 69, and says how to get one"):
+        stage.ctl("list", "--directory=/no/such").bad(NO_MANAGER, "ivshmemd --embedded --directory /no/such")
+        stage.ctl("list", "--address=unix:path=/no/such").bad(NO_MANAGER, "Failed to connect to unix:path=/no/such")
+        stage.ctl("list", "--address=nonsense").bad(NO_MANAGER, "Failed to connect to nonsense")
+        stage.ctl("list", "-M", "no-such-machine").bad(NO_MANAGER, "Failed to connect to the bus of no-such-machine")
+        nowhere = {"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/no/such"}
+        stage.ctl("list", **nowhere).bad(NO_MANAGER, "Failed to connect to the system bus", "$IVSHMEM_DIRECTORY")
+        stage.ctl("list", "-M", "a", "--directory=b").bad(USAGE, "give one of them")
+
+    with tap.case("enable without a systemd says so"):
+        directory = stage.start_manager()
+        stage.ctl("create", "own", "--size=1M").good()
+        stage.ctl("enable", "own").bad(FAILED, "an embedded manager starts them with 'ivshmemctl start' only")
+        stage.ctl("disable", "own").bad(FAILED, "Failed to disable: ")
+        assert pathlib.Path(directory, "own.domain").exists()
+
+    with tap.case("a folder whose name means something in addresses"):
+        odd = stage.folder / "a;b,c=%20 d"
+        odd.symlink_to(directory)
+        assert stage.ctl("list", f"--directory={odd}", "--no-legend").good().out.startswith("own ")
+
+    with tap.case("the manager at a private socket can be addressed, too"):
+        address = f"--address=unix:path={directory}/bus"
+        assert stage.ctl("list", address, "--no-legend", IVSHMEM_DIRECTORY="/nowhere").good().out.startswith("own ")
+
+    with tap.case("doctor looks at the machine, with a manager and without"):
+        rows = {(row["subject"], row["severity"]) for row in stage.doctor()}
+        assert ("manager", "good") in rows and ("own", "good") in rows, rows
+        stage.ctl("create", "huge", "--size=1024T", "--hugepages=1G").good()
+        (finding,) = [row for row in stage.doctor("huge") if row["severity"] == "problem" and row["subject"] == "huge"]
+        assert "wants 1048576 pages of 1G" in finding["finding"], finding
+        assert finding["mend"].endswith("/hugepages-1048576kB/nr_hugepages"), finding
+        assert stage.ctl("doctor", "huge").status == FAILED
+        alone = stage.ctl("doctor", "--directory=/no/such")
+        assert alone.status == FAILED and "no manager can be asked" in alone.out, alone
+        stage.ctl("doctor", "nobody").bad(NO_SUCH_DOMAIN, "nobody")
+        stage.ctl("doctor", "-H", "host").bad(USAGE, "it looks at this machine")
+
+
+def body(stage, tap):
+    stage.start_failing_manager()
+    errors(stage, tap)
+    unit_files(stage, tap)
+    places(stage, tap)
+
+
+run(body)
