@@ -279,7 +279,7 @@ static int ask(Call *call, Failure *ret_failure) {
                 .uid = call->client->uid,
                 .action = authz_action(call->row, &call->question),
                 .domain = call->domain ? call->domain : call->arguments.name,
-                .unit = domain ? domain_unit(domain) : NULL,
+                .unit = domain && *domain_unit(domain) ? domain_unit(domain) : NULL,
                 .owner = call->owner,
                 .interactive = !call->row->optional &&
                                sd_bus_message_get_allow_interactive_authorization(call->message) > 0,

@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The program's life: it ends when nobody needs it, not before, and domains do not notice when it does."""
+
+import os
+import signal
+import subprocess
+import sys
+
+from scene import ALICE, YES, create, names, run, until
+from wire import Connection, Variant
+
+
+def refusal(scene, *options):
+    """How a manager that cannot start ends: status and words."""
+    environment = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": scene.address}
+    result = subprocess.run([scene.program, *map(str, options)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                            check=False, timeout=20, env=environment)
+    return result.returncode, result.stderr
+
+
+def kill(scene):
+    scene.manager.signal(signal.SIGKILL)
+    scene.manager.wait()
+
+
+def idle(scene, tap):
+    with tap.case("it ends when nothing is to be done"):
+        scene.start_manager("--idle", "1")
+        assert scene.manager.wait() == 0, scene.manager.output()
+        assert not scene.client().daemon("NameHasOwner", "s", "org.ivshmem1")[0]
+    with tap.case("but not while somebody listens"):
+        root = scene.start_manager("--idle", "1")
+        listener, other = scene.client(), scene.client()
+        listener.call("Subscribe")
+        other.call("ListDomains")
+        other.close()
+        create(root, "ring")
+        assert listener.wait_signal("DomainAdded").plain()[0] == "ring"
+        assert until(lambda: scene.manager.status() is None, "it runs")
+        root.call("StartDomain", "s", "ring")
+        listener.close()
+    with tap.case("nor while a domain runs"):
+        # Whoever comes and goes meanwhile does not make it forget that.
+        for _ in range(3):
+            with Connection(scene.path) as client:
+                client.call("Subscribe")
+        private = Connection(scene.private, hello=False)
+        assert private.call("ListDomains")[0][0][1] == "running"
+        root.call("StopDomain", "s", "ring")
+    with tap.case("nor while somebody is connected to the private socket"):
+        assert private.call("ListDomains")[0][0][1] == "stopped"
+        assert scene.manager.status() is None
+        private.close()
+    with tap.case("and in the end it does"):
+        assert scene.manager.wait() == 0, scene.manager.output()
+
+
+def restarts(scene, tap):
+    root = scene.start_manager()
+    with tap.case("what it does not need to live for goes on"):
+        root.call("StartDomain", "s", "ring")
+        pid = root.property("ring", "MainPID")
+        peer = root.finish_message(root.begin("OpenDomain", "s", "ring")).descriptors[0]
+        kill(scene)
+        root = scene.start_manager()
+        until(lambda: root.property("ring", "State") == "running", "the successor finds the domain")
+        assert root.property("ring", "MainPID") == pid
+        until(lambda: root.property("ring", "NPeers") == 1, "and its peer")
+        assert root.call("ListPeers", **root.domain("ring"))[0][0][2] == os.geteuid()
+        os.close(peer)
+        until(lambda: root.property("ring", "NPeers") == 0, "and hears that it leaves")
+    with tap.case("definitions are read again on SIGHUP"):
+        (scene.directory / "hand.domain").write_text("[Domain]\nSize=2M\n")
+        until(lambda: "hand" in names(root), "it finds files by itself")
+        (scene.directory / "ivshmemd.conf").write_text("[Global]\nDomains=2\n")
+        scene.manager.signal(signal.SIGHUP)
+        error = until(lambda: limit_error(root), "the new limit holds")
+        assert error.name == "org.ivshmem1.Error.LimitExceeded" and "2 domains" in error.text, error
+        (scene.directory / "ivshmemd.conf").unlink()
+        root.call("Reload")
+        create(root, "more")
+        root.call("RemoveDomain", "s", "more")
+    with tap.case("limits are of users"):
+        polkit = scene.polkit()
+        polkit.decide = lambda question: YES
+        (scene.directory / "ivshmemd.conf").write_text("[Limits]\nDomains=1\nBytes=2M\n")
+        root.call("Reload")
+        alice = scene.client(ALICE)
+        error = alice.error("CreateDomain", "sa{sv}b", "big", {"Size": Variant("s", "4M")}, True)
+        assert error.name == "org.ivshmem1.Error.LimitExceeded", error
+        create(alice, "mine")
+        usage = {what: (used, limit) for what, used, limit in alice.call("GetLimits", "u", ALICE)[0]}
+        assert usage["Domains"] == (1, 1) and usage["Bytes"] == (1 << 20, 2 << 20), usage
+        assert alice.error("CreateDomain", "sa{sv}b", "two", {"Size": Variant("s", "1M")}, True).name.endswith("LimitExceeded")
+        alice.call("RemoveDomain", "s", "mine")
+
+
+def limit_error(client):
+    """The error of one domain too many; None when there is none yet."""
+    serial = client.begin("CreateDomain", "sa{sv}b", "more", {"Size": Variant("s", "1M")}, True)
+    try:
+        client.finish(serial)
+    except Exception as error:
+        return error
+    client.call("RemoveDomain", "s", "more")
+    return None
+
+
+def refusals(scene, tap):
+    elsewhere = scene.folder / "elsewhere"
+    with tap.case("two managers in one directory"):
+        status, text = refusal(scene, "--embedded", "--directory", scene.directory, "--server", scene.server)
+        assert status == 69 and str(scene.directory) in text, (status, text)
+    with tap.case("two managers on one bus"):
+        command = ("--embedded", "--system-bus", "--directory", elsewhere, "--server", scene.server)
+        status, text = refusal(scene, *command)
+        assert status == 69 and "org.ivshmem1" in text and "another ivshmemd" in text, (status, text)
+    with tap.case("a directory that others can write to"):
+        elsewhere.chmod(0o777)
+        status, text = refusal(scene, "--embedded", "--directory", elsewhere, "--server", scene.server)
+        assert status == 69 and "nobody else may write" in text, (status, text)
+    with tap.case("a directory that is none"):
+        status, text = refusal(scene, "--embedded", "--directory", scene.path, "--server", scene.server)
+        assert status == 69 and "Not a directory" in text, (status, text)
+    with tap.case("nonsense on the command line"):
+        status, text = refusal(scene, "--embeded")
+        assert status == 64 and "--embeded: no such option" in text, (status, text)
+    with tap.case("a socket that is left over is no obstacle"):
+        kill(scene)
+        assert scene.private.exists()
+        root = scene.start_manager()
+        assert "ring" in names(root)
+    with tap.case("it ends with the bus"):
+        for name in names(root):
+            if root.property(name, "State") != "stopped":
+                root.call("StopDomain", "s", name)
+        scene.daemon.signal(signal.SIGTERM)
+        assert scene.manager.wait() == 1, scene.manager.output()
+        assert "The system bus closed the connection" in scene.manager.output()
+
+
+def cases(scene, tap):
+    idle(scene, tap)
+    restarts(scene, tap)
+    refusals(scene, tap)
+
+
+if __name__ == "__main__":
+    sys.exit(run(cases))

@@ -1,0 +1,259 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Who sees what and may do what: owners, strangers and root, with a polkit that agrees, refuses, hangs, babbles and dies."""
+
+import sys
+
+from scene import ALICE, BOB, CAROL, CHALLENGE, FAIL, HANG, JUNK, NO, YES, create, names, objects, run, until
+from wire import INTERACTIVE, Variant
+
+DENIED = "org.freedesktop.DBus.Error.AccessDenied"
+INTERACTION = "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
+MISSING = "org.ivshmem1.Error.NoSuchDomain"
+NO_OBJECT = "org.freedesktop.DBus.Error.UnknownObject"
+
+MANAGE_OWN, MANAGE, INSPECT, PEERS = (f"org.ivshmem1.{name}" for name in ("manage-own", "manage", "inspect", "manage-peers"))
+
+
+def allow(*actions):
+    return lambda question: YES if question.action in actions else NO
+
+
+def same_error(hidden, missing, name):
+    """Two errors that tell nobody which of two domains there is."""
+    assert hidden.name == missing.name == name, (hidden, missing)
+    assert hidden.text.replace("ring", "NAME") == missing.text.replace("none", "NAME"), (hidden, missing)
+
+
+def owners(scene, tap):
+    polkit = scene.polkit()
+    alice, root = scene.client(ALICE), scene.client()
+    with tap.case("polkit is asked about who makes a domain, and the domain is his"):
+        polkit.decide = allow(MANAGE_OWN)
+        create(alice, "ring")
+        question = polkit.asked()
+        assert (question.action, question.details, question.flags) == (MANAGE_OWN, {"domain": "ring"}, 0)
+        assert question.subject == alice.name
+        assert root.property("ring", "OwnerUID") == ALICE
+    with tap.case("details say whose a domain is"):
+        alice.call("Start", **alice.domain("ring"))
+        question = polkit.asked()
+        assert question.action == MANAGE_OWN
+        assert question.details == {"domain": "ring", "owner": str(ALICE)}, question
+        assert alice.property("ring", "State") == "running"
+    with tap.case("an owner looks without being asked about"):
+        assert names(alice) == ["ring"]
+        assert polkit.asked().action == INSPECT  # of all
+        assert alice.call("ListPeers", **alice.domain("ring")) == ([],)
+        assert alice.call("GetDomain", "s", "ring") == ("/org/ivshmem1/domain/ring",)
+        assert "Size" in alice.call("GetDefinition", **alice.domain("ring"))[0]
+        assert alice.call("GetLimits", "u", ALICE)[0]
+        assert polkit.questions.empty()
+    with tap.case("root is not asked about"):
+        root.call("Stop", **root.domain("ring"))
+        assert polkit.questions.empty()
+    with tap.case("what polkit refuses is not done, and the error names the right"):
+        polkit.decide = lambda question: NO
+        error = alice.error("Start", **alice.domain("ring"))
+        assert error.name == DENIED and MANAGE_OWN in error.text, error
+        assert alice.error("CreateDomain", "sa{sv}b", "mine", {"Size": Variant("s", "1M")}, True).name == DENIED
+        assert root.property("ring", "State") == "stopped" and names(root) == ["ring"]
+    with tap.case("authentication is asked for where the caller allows it"):
+        polkit.decide = lambda question: YES if question.flags & 1 else CHALLENGE
+        assert alice.error("Start", **alice.domain("ring")).name == INTERACTION
+        alice.call("Start", **alice.domain("ring"), flags=INTERACTIVE)
+        alice.call("Stop", **alice.domain("ring"), flags=INTERACTIVE)
+        polkit.forget()
+    with tap.case("listing never bothers anybody for a password"):
+        alice.call("ListDomains", flags=INTERACTIVE)
+        assert polkit.asked().flags == 0
+    with tap.case("giving a domain away takes the right over others'"):
+        polkit.decide = allow(MANAGE_OWN)
+        give = {"Owner": Variant("s", str(BOB))}
+        assert alice.error("Set", "a{sv}", give, **alice.domain("ring")).name == DENIED
+        assert alice.error("CreateDomain", "sa{sv}b", "gift", {"Size": Variant("s", "1M"), **give}, True).name == DENIED
+        assert root.property("ring", "OwnerUID") == ALICE
+        polkit.forget()
+
+
+def strangers(scene, tap):
+    polkit = scene.polkit()
+    bob, carol, root = scene.client(BOB), scene.client(CAROL), scene.client()
+    polkit.decide = lambda question: NO
+    with tap.case("what a stranger may not see is as if it were not there"):
+        assert names(bob) == [] and objects(bob) == []
+        for member in ("GetDomain", "StartDomain", "StopDomain", "RemoveDomain", "OpenDomain"):
+            same_error(bob.error(member, "s", "ring"), bob.error(member, "s", "none"), MISSING)
+        for member in ("Start", "Stop", "Remove", "ListPeers", "GetDefinition"):
+            same_error(bob.error(member, **bob.domain("ring")), bob.error(member, **bob.domain("none")), NO_OBJECT)
+        for member, signature, *body in (("Get", "ss", "org.ivshmem1.Domain", "Size"), ("GetAll", "s", "org.ivshmem1.Domain")):
+            where = {"interface": "org.freedesktop.DBus.Properties"}
+            hidden = bob.error(member, signature, *body, **{**bob.domain("ring"), **where})
+            same_error(hidden, bob.error(member, signature, *body, **{**bob.domain("none"), **where}), NO_OBJECT)
+        assert names(root) == ["ring"]
+    with tap.case("polkit is asked the same about what is there and what is not"):
+        polkit.forget()
+        bob.error("StartDomain", "s", "ring", flags=INTERACTIVE)
+        bob.error("StartDomain", "s", "none", flags=INTERACTIVE)
+        there, missing = polkit.asked(), polkit.asked()
+        assert (there.action, there.flags) == (missing.action, missing.flags) == (MANAGE, 1)
+        assert missing.details == {"domain": "none"}
+    with tap.case("who is let manage what he does not see does so by name"):
+        polkit.decide = allow(MANAGE)
+        bob.call("StartDomain", "s", "ring")
+        bob.call("StopDomain", "s", "ring")
+        assert bob.error("StartDomain", "s", "none").name == MISSING
+        assert objects(bob) == []
+    with tap.case("who is let inspect a domain sees it, on this connection"):
+        polkit.decide = lambda question: YES if question.details.get("domain") == "ring" and question.action == INSPECT else NO
+        assert bob.call("GetDomain", "s", "ring") == ("/org/ivshmem1/domain/ring",)
+        assert objects(bob) == ["/org/ivshmem1/domain/ring"] and names(bob) == ["ring"]
+        assert bob.property("ring", "OwnerUID") == ALICE
+        assert objects(carol) == [] and objects(scene.client(BOB)) == []
+        assert bob.error("Start", **bob.domain("ring")).name == DENIED
+    with tap.case("until the rules change"):
+        polkit.decide = lambda question: NO
+        polkit.change()
+        until(lambda: objects(bob) == [], "what was granted is taken back")
+    with tap.case("who is let inspect all sees all"):
+        create(root, "other")
+        polkit.decide = allow(INSPECT)
+        assert names(carol) == ["other", "ring"]
+        assert len(objects(carol)) == 2
+        root.call("RemoveDomain", "s", "other")
+    with tap.case("limits of others are not for everybody"):
+        polkit.decide = lambda question: NO
+        assert bob.call("GetLimits", "u", BOB)[0]
+        assert bob.error("GetLimits", "u", ALICE).name == DENIED
+
+
+def signals(scene, tap):
+    polkit = scene.polkit()
+    alice, bob, root = scene.client(ALICE), scene.client(BOB), scene.client()
+    polkit.decide = allow(MANAGE_OWN)
+    for client in (alice, bob, root):
+        client.call("Subscribe")
+        client.signals.clear()
+
+    def heard(client, member):
+        """That signal, in what came before the answer to another call."""
+        client.call("Ping", path="/org/ivshmem1", interface="org.freedesktop.DBus.Peer")
+        return [signal for signal in client.signals if signal.member == member]
+
+    with tap.case("what becomes of a domain hears who may see it, and nobody else"):
+        alice.call("Start", **alice.domain("ring"))
+        for client in (alice, root):
+            changed = client.wait_signal("PropertiesChanged").plain()
+            assert changed[0] == "org.ivshmem1.Domain" and changed[2] == []
+        alice.call("Stop", **alice.domain("ring"))
+        until(lambda: root.property("ring", "State") == "stopped", "it has stopped")
+        assert not heard(bob, "PropertiesChanged") and not bob.signals
+    with tap.case("each signal is for one"):
+        create(alice, "news")
+        for client in (alice, root):
+            added = client.wait_signal("InterfacesAdded")
+            assert added.destination == client.name and added.plain()[0] == "/org/ivshmem1/domain/news"
+            assert added.plain()[1]["org.ivshmem1.Domain"]["Size"] == 1 << 20
+            assert client.wait_signal("DomainAdded").plain() == ("news", "/org/ivshmem1/domain/news")
+        alice.call("Remove", **alice.domain("news"))
+        for client in (alice, root):
+            assert client.wait_signal("InterfacesRemoved").plain() == ("/org/ivshmem1/domain/news", ["org.ivshmem1.Domain"])
+            assert client.wait_signal("DomainRemoved").plain()[0] == "news"
+        assert not heard(bob, "InterfacesAdded") and not bob.signals
+    for client in (alice, bob, root):
+        client.call("Unsubscribe")
+    polkit.forget()
+
+
+def failures(scene, tap):
+    polkit = scene.polkit()
+    alice, bob, root = scene.client(ALICE), scene.client(BOB), scene.client()
+    with tap.case("nobody waits while polkit thinks"):
+        polkit.decide = lambda question: HANG
+        serial = alice.begin("StartDomain", "s", "ring")
+        polkit.asked()
+        assert names(root) == ["ring"]
+        assert not alice.is_answered(serial)
+    with tap.case("who vanishes meanwhile is not asked about any more"):
+        waiting = scene.client(ALICE)
+        waiting.begin("StartDomain", "s", "ring", flags=INTERACTIVE)
+        question = polkit.asked()
+        waiting.close()
+        assert polkit.cancelled.get(timeout=20) == question.id
+        polkit.answer(question, YES)
+        assert root.property("ring", "State") == "stopped"
+    with tap.case("questions of one user are bounded, and nobody else's"):
+        serials = [bob.begin("StartDomain", "s", f"d{i}") for i in range(40)]
+        for serial in serials[32:]:
+            try:
+                bob.finish(serial)
+                raise AssertionError("it was done")
+            except Exception as error:
+                assert getattr(error, "name", None) == "org.ivshmem1.Error.Busy", error
+        polkit.decide = allow(MANAGE_OWN)
+        alice.call("Start", **alice.domain("ring"))
+        alice.call("Stop", **alice.domain("ring"))
+        bob.close()
+        for _ in range(32):
+            polkit.cancelled.get(timeout=20)
+        polkit.forget()
+    with tap.case("what is not polkit's answer is a refusal"):
+        for answer in (JUNK, FAIL):
+            polkit.decide = lambda question, answer=answer: answer
+            error = alice.error("Start", **alice.domain("ring"))
+            assert error.name == DENIED and "does not answer as it should" in error.text, error
+    with tap.case("a domain that is another one by the time polkit answers"):
+        polkit.forget()
+        polkit.decide = lambda question: HANG
+        serial = alice.begin("StartDomain", "s", "ring")
+        question = polkit.asked()
+        root.call("RemoveDomain", "s", "ring")
+        create(root, "ring")
+        polkit.answer(question, YES)
+        try:
+            alice.finish(serial)
+            raise AssertionError("it was done")
+        except Exception as error:
+            assert getattr(error, "name", None) == MISSING, error
+        assert root.property("ring", "State") == "stopped"
+        root.call("RemoveDomain", "s", "ring")
+    with tap.case("polkit dies while it is asked"):
+        polkit.decide = allow(MANAGE_OWN)
+        create(alice, "ring")
+        polkit.forget()
+        polkit.decide = lambda question: HANG
+        serial = alice.begin("Start", **alice.domain("ring"))
+        polkit.asked()
+        scene.end_polkit()
+        try:
+            alice.finish(serial)
+            raise AssertionError("it was done")
+        except Exception as error:
+            assert getattr(error, "name", None) == DENIED, error
+
+
+def without(scene, tap):
+    alice, bob, root = scene.client(ALICE), scene.client(BOB), scene.client()
+    with tap.case("without polkit owners start and stop what is theirs"):
+        alice.call("Start", **alice.domain("ring"))
+        alice.call("Stop", **alice.domain("ring"))
+    with tap.case("and nobody but root makes domains"):
+        error = alice.error("CreateDomain", "sa{sv}b", "mine", {"Size": Variant("s", "1M")}, True)
+        assert error.name == DENIED and "no polkit" in error.text, error
+        create(root, "mine")
+        root.call("RemoveDomain", "s", "mine")
+    with tap.case("and strangers see nothing"):
+        assert names(bob) == [] and bob.error("StartDomain", "s", "ring").name == MISSING
+        assert bob.error("Reload").name == DENIED
+
+
+def cases(scene, tap):
+    scene.start_manager()
+    for part in (owners, strangers, signals, failures, without):
+        part(scene, tap)
+    with tap.case("it ends when it is told to"):
+        assert scene.stop_manager() == 0, scene.manager.output()
+
+
+if __name__ == "__main__":
+    sys.exit(run(cases))
