@@ -197,6 +197,28 @@ static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *err
         return 0;
 }
 
+/*
+ * A client need not wait for the end of the handshake. What it sent by then sd-bus has read already, and looks at no
+ * sooner than something more comes; so it is asked to, as often as there can be messages in what it has read.
+ */
+#define EARLY_MAX 256U
+
+static int on_early(sd_event_source *source, void *userdata) {
+        Connection *connection = talloc_get_type_abort(userdata, Connection);
+
+        if (!connection->gone && sd_bus_process(connection->sd, NULL) > 0 && connection->n_early-- > 0) {
+                return event_source_arm_once(connection->early);
+        }
+        return 0;
+}
+
+static int on_connected(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        Connection *connection = talloc_get_type_abort(userdata, Connection);
+
+        connection->n_early = EARLY_MAX;
+        return event_source_arm_once(connection->early);
+}
+
 static int on_disconnected(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         Connection *connection = talloc_get_type_abort(userdata, Connection);
 
@@ -225,6 +247,15 @@ static int connection_destructor(Connection *connection) {
         return 0;
 }
 
+static int watch_handshake(Connection *connection) {
+        int r = event_add_deferred(connection, connection->bus->event, SD_EVENT_PRIORITY_NORMAL, on_early,
+                                   connection, &connection->early);
+
+        return r < 0 ? r
+                     : sd_bus_match_signal(connection->sd, NULL, LOCAL_NAME, LOCAL_PATH, LOCAL_NAME,
+                                           "Connected", on_connected, connection);
+}
+
 static int watch(Connection *connection) {
         sd_bus *sd = connection->sd;
         int r = sd_bus_add_filter(sd, NULL, on_message, connection);
@@ -232,6 +263,9 @@ static int watch(Connection *connection) {
         if (r >= 0) {
                 r = sd_bus_match_signal(sd, NULL, LOCAL_NAME, LOCAL_PATH, LOCAL_NAME, "Disconnected",
                                         on_disconnected, connection);
+        }
+        if (r >= 0 && connection->is_private) {
+                r = watch_handshake(connection);
         }
         if (r >= 0 && !connection->is_private) {
                 r = sd_bus_add_match_async(sd, NULL,

@@ -22,6 +22,8 @@ struct Connection {
         bool is_private;
         bool gone; /* it ended, and will be freed when nothing stands on it any more */
         List clients;
+        EventSource *early; /* of a private one: takes messages that came with the handshake */
+        unsigned n_early;   /* turns of it that are left */
 };
 
 /* Takes over an sd_bus that is attached to no event loop yet, also when this fails, puts our objects on it, and begins: a

@@ -54,6 +54,9 @@ static int server_new(int fd, sd_bus **ret) {
         if (r >= 0) {
                 r = sd_bus_negotiate_fds(sd, /* b= */ true);
         }
+        if (r >= 0) {
+                r = sd_bus_set_connected_signal(sd, /* b= */ true);
+        }
         if (r < 0) {
                 sd_bus_unref(sd);
                 return r;

@@ -131,13 +131,39 @@ static int read_boolean(Reader *reader, const char **ret) {
         return 0;
 }
 
-/* An entry with a blank in it would be two. */
-static int read_entry(Reader *reader, const char *key, char **text, bool *ret_end) {
+/* A list as text, in a chunk that grows in large steps. */
+typedef struct ListText {
+        char *text;
+        size_t length, size;
+} ListText;
+
+static int append_entry(void *ctx, ListText *list, const char *entry) {
+        size_t length = strlen(entry);
+
+        if (list->length + length + 2 > list->size) {
+                size_t size = 2 * list->size + length + 64;
+                char *text = talloc_realloc(ctx, list->text, char, (unsigned) size);
+
+                if (!text) {
+                        return -ENOMEM;
+                }
+                list->text = text;
+                list->size = size;
+        }
+        if (list->length > 0) {
+                list->text[list->length++] = ' ';
+        }
+        memcpy(list->text + list->length, entry, length + 1);
+        list->length += length;
+        return 0;
+}
+
+/* One entry; 0 at the end. One with a blank in it would be two. */
+static int read_entry(Reader *reader, const char *key, ListText *list) {
         const char *entry;
         int r = sd_bus_message_read_basic(reader->message, 's', &entry);
 
         if (r <= 0) {
-                *ret_end = true;
                 return r;
         }
         r = count_bytes(reader, key, entry);
@@ -148,24 +174,22 @@ static int read_entry(Reader *reader, const char *key, char **text, bool *ret_en
                 return failure_set(reader->failure, FAILURE_INVALID_SETTING,
                                    SHOWN ": an entry of the list is empty or has a blank in it", key);
         }
-        *text = talloc_asprintf_append_buffer(*text, "%s%s", **text ? " " : "", entry);
-        *ret_end = false;
-        return *text ? 0 : -ENOMEM;
+        r = append_entry(reader->ctx, list, entry);
+        return r < 0 ? r : 1;
 }
 
 static int read_list(Reader *reader, const char *key, const char **ret) {
-        char *text = talloc_strdup(reader->ctx, "");
-        bool end = false;
-        int r = text ? sd_bus_message_enter_container(reader->message, 'a', "s") : -ENOMEM;
+        ListText list = { 0 };
+        int r = sd_bus_message_enter_container(reader->message, 'a', "s");
 
-        while (r >= 0 && !end) {
-                r = read_entry(reader, key, &text, &end);
+        while (r > 0) {
+                r = read_entry(reader, key, &list);
         }
         if (r >= 0) {
                 r = sd_bus_message_exit_container(reader->message);
         }
         if (r >= 0) {
-                *ret = text;
+                *ret = list.text ? list.text : "";
         }
         return r < 0 ? r : 0;
 }

@@ -161,9 +161,15 @@ class Scene(contextlib.ExitStack):
         config = self.folder / "bus.conf"
         config.write_text(_BUS_CONFIG.format(path=self.path))
         self.daemon = daemon = self._process("dbus", ["dbus-daemon", "--nofork", f"--config-file={config}"])
-        until(lambda: self.path.exists() or daemon.status() is not None, "the bus daemon listens")
+        until(lambda: daemon.status() is not None or self._listens(), "the bus daemon listens")
         if daemon.status() is not None:
             raise AssertionError(f"dbus-daemon: {daemon.output()}")
+
+    def _listens(self):
+        with contextlib.suppress(OSError):
+            Connection(self.path).close()
+            return True
+        return False
 
     def start_manager(self, *options):
         """Returns when it has its name on the bus."""

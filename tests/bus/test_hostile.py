@@ -12,7 +12,7 @@ import sys
 import xml.etree.ElementTree as xml
 
 from scene import ALICE, BOB, HANG, NO, YES, anonymous_memory, create, descriptors, names, run, until
-from wire import CALL, BusError, Connection, NoAnswer, Variant, build
+from wire import CALL, BusError, Connection, NoAnswer, Variant, build, handshake
 
 INVALID = "org.ivshmem1.Error.InvalidSetting"
 MISSING = "org.ivshmem1.Error.NoSuchDomain"
@@ -171,6 +171,18 @@ def private(scene, tap):
                     pass  # it was closed already
         assert names(root) == ["ring"]
         check()
+    with tap.case("one who does not wait for the end of the handshake"):
+        for count in (1, 2, 3, 100):
+            calls = [build(CALL, i + 1, path="/org/ivshmem1", interface="org.ivshmem1.Manager", member="Unsubscribe") for i in range(count)]
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.connect(str(scene.private))
+                sock.settimeout(20)
+                sock.sendall(handshake(os.geteuid()))
+                assert sock.recv(2) == b"OK"
+                sock.sendall(b"BEGIN\r\n" + b"".join(calls))
+                data = b""
+                while data.count(b"l\2") < count:  # a reply each
+                    data += sock.recv(1000)
     with tap.case("messages that are not whole or not true"):
         check = unchanged(scene, "malformed messages")
         good = bytearray(build(CALL, 1, path="/org/ivshmem1", interface="org.ivshmem1.Manager", member="ListDomains"))
@@ -190,7 +202,7 @@ def private(scene, tap):
             client.call("Unsubscribe")
         with socket.socket(socket.AF_UNIX) as waiting:
             waiting.connect(str(scene.private))
-            waiting.sendall(b"\0AUTH EXTERNAL " + str(os.geteuid()).encode().hex().encode() + b"\r\n")
+            waiting.sendall(handshake(os.geteuid()))
             waiting.settimeout(0.2)
             try:
                 waiting.recv(1)

@@ -225,6 +225,11 @@ def _connect_as(path, uid):
     return socket.socket(fileno=fds[0])
 
 
+def handshake(uid):
+    """The first line."""
+    return b"\0AUTH EXTERNAL " + str(uid).encode().hex().encode() + b"\r\n"
+
+
 class Connection:
     """A client of a bus, or of a private socket where `hello` is false."""
 
@@ -257,7 +262,7 @@ class Connection:
         self._fds = []
 
     def _authenticate(self):
-        self._sock.sendall(b"\0AUTH EXTERNAL " + str(self.uid).encode().hex().encode() + b"\r\n")
+        self._sock.sendall(handshake(self.uid))
         self._expect(b"OK")
         self._sock.sendall(b"NEGOTIATE_UNIX_FD\r\n")
         self._expect(b"AGREE_UNIX_FD")
