@@ -43,6 +43,7 @@ const DefinitionKey definition_key_table[] = {
           .fixed = true },
         { "PathMode", DOMAIN_KEY(path_mode), .type = &value_mode, .standard = "0600", .needs = "Path",
           .fixed = true },
+        { "PathLabel", DOMAIN_KEY(path_label), .type = &value_text, .needs = "Path", .fixed = true },
         { "Keep", DOMAIN_KEY(keep), NAMES(keep_names), .standard = "until-stopped", .fixed = true },
         { "WipeWhenIdle", DOMAIN_KEY(wipe_when_idle), .type = &value_boolean, .standard = "no",
           .fixed = true },

@@ -96,6 +96,7 @@ struct Definition {
         AccessRule path_user;  /* text NULL: not given */
         AccessRule path_group; /* text NULL: not given */
         uint32_t path_mode;
+        char *path_label; /* security label (SELinux, Smack); NULL: not given */
         Keep keep;
         bool wipe_when_idle;
 

@@ -8,12 +8,14 @@
 #include <assert.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <talloc.h>
@@ -56,13 +58,29 @@ static int file_new(Memory *memory, const MemoryRequest *request) {
         return file->path && file->where && file->name ? 0 : -ENOMEM;
 }
 
-static int directory_open(Memory *memory) {
-        MemoryFile *file = memory->file;
-        int fd = open(file->where, O_PATH | O_DIRECTORY | O_CLOEXEC);
+/* Who owns a directory on the way could otherwise have the file made anywhere (openat2(2); the C library lacks it). */
+int directory_open_without_links(const char *path) {
+        const struct open_how how = {
+                .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+                .resolve = RESOLVE_NO_SYMLINKS,
+        };
 
+        return errno_or((int) syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how)));
+}
+
+static int directory_open(Memory *memory, bool no_links) {
+        MemoryFile *file = memory->file;
+        int fd = no_links ? directory_open_without_links(file->where)
+                          : errno_or(open(file->where, O_PATH | O_DIRECTORY | O_CLOEXEC));
+
+        if (no_links && fd == -ELOOP) {
+                return memory_fail(
+                        memory, -ELOOP,
+                        "there is a symbolic link in %s: write the directory's real path in Path=",
+                        file->where);
+        }
         if (fd < 0) {
-                return memory_fail(memory, errno_negative(), "cannot open the directory %s: %m",
-                                   file->where);
+                return memory_fail(memory, fd, "cannot open the directory %s: %m", file->where);
         }
         return fd_new(file, fd, &file->directory);
 }
@@ -245,7 +263,8 @@ static int file_check_size(Memory *memory, const char *path, const struct stat *
 }
 
 /* Looks first, by a descriptor that opens nothing, then opens exactly what was looked at. */
-static int file_adopt(Memory *memory, const Definition *definition, const char *path) {
+static int file_adopt(Memory *memory, const MemoryRequest *request) {
+        const char *path = request->definition->path;
         const MemoryFile *file = memory->file;
         cleanup_close int probe = openat(fd_get(file->directory), file->name,
                                          O_PATH | O_NOFOLLOW | O_CLOEXEC);
@@ -256,10 +275,17 @@ static int file_adopt(Memory *memory, const Definition *definition, const char *
                 return errno == ENOENT ? FILE_ABSENT
                                        : memory_fail(memory, errno_negative(), "cannot open %s: %m", path);
         }
+        if (request->only_new) {
+                return memory_fail(
+                        memory, -EEXIST,
+                        "%s exists: a file is taken over for definitions only that nobody but root "
+                        "can write; remove it, or take another Path=",
+                        path);
+        }
         if (fstat(probe, &st) < 0) {
                 return memory_fail(memory, errno_negative(), "cannot look at %s: %m", path);
         }
-        r = file_judge(memory, definition, path, &st);
+        r = file_judge(memory, request->definition, path, &st);
         if (r >= 0) {
                 r = file_lock(memory, probe, path);
         }
@@ -362,19 +388,22 @@ int memory_file_open(Memory *memory, const MemoryRequest *request) {
         int r = file_new(memory, request);
 
         if (r >= 0) {
-                r = directory_open(memory);
+                r = directory_open(memory, request->no_links);
         }
         if (r >= 0) {
                 r = file_judge_pages(memory, definition, fd_get(memory->file->directory));
         }
         if (r >= 0) {
-                r = memory->file->name ? file_adopt(memory, definition, definition->path) : FILE_ABSENT;
+                r = memory->file->name ? file_adopt(memory, request) : FILE_ABSENT;
         }
         if (r == FILE_ABSENT) {
                 r = file_create(memory, definition->path);
         }
         if (r >= 0) {
                 r = file_set_owner(memory, definition, definition->path);
+        }
+        if (r >= 0) {
+                r = memory_label(memory, definition);
         }
         if (r >= 0) {
                 r = file_allocate(memory, definition->path);
@@ -453,7 +482,7 @@ int memory_file_take(Memory *memory, const MemoryRequest *request) {
 }
 
 void memory_file_own(Memory *memory) {
-        memory->file->created = directory_open(memory) >= 0;
+        memory->file->created = directory_open(memory, /* no_links= */ false) >= 0;
 }
 
 const char *memory_file(const Memory *memory, int ret[static MEMORY_FILE_FDS]) {

@@ -68,6 +68,16 @@ int memory_file_take(Memory *memory, const MemoryRequest *request);
 /* The file is to be removed at the end, if its directory is within reach. */
 void memory_file_own(Memory *memory);
 
+/* Gives the file the label of PathLabel=. */
+int memory_label(Memory *memory, const Definition *definition);
+
+/* The extended attribute in which the kernel keeps the labels of files; NULL when it has none. `sysfs` is where its
+ * interfaces are: "/sys/fs". */
+const char *memory_label_attribute(const char *sysfs);
+
+/* Gives the file behind a descriptor a label in this attribute. Negative errno, no reason left. */
+int memory_label_set(int fd, const char *attribute, const char *label);
+
 /* Gives a file its name, now that nothing can fail any more. */
 int memory_file_publish(Memory *memory);
 

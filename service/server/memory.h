@@ -34,6 +34,8 @@ struct MemoryRequest {
         const Definition *definition;
         const int
                 *file; /* Path= was opened by somebody else: MEMORY_FILE_FDS descriptors; NULL: it was not */
+        bool no_links; /* no symbolic link on the way to Path=: its directories may be somebody's */
+        bool only_new; /* a file of Path= that is there already is not taken */
         bool unlinked; /* the file of Path= is a directory in which a nameless file is made (reference flag -m) */
         MemoryProgress progress;
         void *userdata;
@@ -121,6 +123,9 @@ int memory_remove(Memory *memory);
 
 /* Removes a name, if it still is that of this file. */
 void memory_file_unlink(const char *path, int fd);
+
+/* Opens a directory (O_PATH) if no part of its path is a symbolic link; -ELOOP if one is. */
+int directory_open_without_links(const char *path);
 
 /* For the sandbox: the directory in which memory_remove() will remove a file, or -EBADF when it will not. */
 int memory_directory_fd(const Memory *memory);

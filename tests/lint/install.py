@@ -22,6 +22,8 @@ WANTED = (
     "/systemd/system/ivshmem@.service",
     "/systemd/system/ivshmem@.socket",
     "/systemd/system/ivshmem-control@.socket",
+    "/libexec/ivshmem-prepare",
+    "/systemd/system/ivshmem-file@.service",
     "/systemd/system/ivshmem.slice",
     "/systemd/system/ivshmemd.service",
     "/systemd/system/ivshmemd.socket",

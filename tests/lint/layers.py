@@ -66,6 +66,12 @@ LAYERS = (
         never=r"\b(sd_bus_\w+|polkit_\w+)\b",
     ),
     Layer(
+        "service/prepare/",
+        ("service/prepare/", "service/server/", "service/core/", "service/base/"),
+        (r"talloc\.h", r"systemd/sd-daemon\.h"),
+        never=r"\b(sd_bus_\w+|polkit_\w+)\b",
+    ),
+    Layer(
         "service/manager/",
         ("service/manager/", "service/core/", "service/base/"),
         (r"talloc\.h", r"systemd/sd-[a-z0-9]+\.h"),

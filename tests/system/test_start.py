@@ -69,11 +69,11 @@ def body(machine):
         assert machine.is_active(service_of("ring"))
         assert machine.systemctl("is-enabled", "ivshmem@ring.socket").stdout == "enabled\n"
 
-    with machine.case("that made the manager's user, and folders that only root may write to"):
+    with machine.case("that made the manager's user, and folders that nobody but root and the manager may write to"):
         assert machine.run("id", "--user", "ivshmem").stdout.strip() != "0"
-        for folder in ("/run/ivshmem", "/etc/ivshmem", "/var/lib/ivshmem"):
+        for folder, owner in (("/etc/ivshmem", "root"), ("/run/ivshmem", "ivshmem"), ("/var/lib/ivshmem", "ivshmem")):
             listed = machine.run("stat", "--format=%U:%G %a", folder).stdout.split()
-            assert listed == ["root:root", "755"], f"{folder}: {listed}"
+            assert listed == [f"{owner}:{owner}", "755"], f"{folder}: {listed}"
 
 
 run(body, prepare)

@@ -9,6 +9,8 @@
 #include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -18,14 +20,14 @@
 static unsigned int descriptors_before;
 
 static unsigned int count_descriptors(void) {
-        DIR *directory = opendir("/proc/self/fd");
+        DIR *list = opendir("/proc/self/fd");
         unsigned int n = 0;
 
-        assert_non_null(directory);
-        while (readdir(directory)) {
+        assert_non_null(list);
+        while (readdir(list)) {
                 n++;
         }
-        closedir(directory);
+        closedir(list);
         return n;
 }
 
@@ -180,4 +182,53 @@ int run_as_nobody(int (*function)(const void *userdata), const void *userdata) {
         assert_int_equal(close(answer[0]), 0);
         assert_int_equal(waitpid(pid, NULL, 0), pid);
         return result;
+}
+
+/* ---- For Path= ---- */
+
+char file_directory[] = "/dev/shm/ivshmem-memory-XXXXXX";
+char file_path[64];
+
+int directory_setup(void **state) {
+        memcpy(file_directory + strlen(file_directory) - 6, "XXXXXX", 6);
+        if (!mkdtemp(file_directory)) {
+                return -1;
+        }
+        snprintf(file_path, sizeof(file_path), "%s/ring", file_directory);
+        return memory_leak_check_setup(state);
+}
+
+int directory_teardown(void **state) {
+        int r = memory_leak_check_teardown(state);
+
+        if (rmdir(file_directory) < 0) {
+                fprintf(stderr, "# %s is left: %m\n", file_directory);
+                return -1;
+        }
+        return r;
+}
+
+Definition file_definition(void) {
+        Definition definition = memory_definition(FILE_SIZE);
+
+        definition.path = file_path;
+        return definition;
+}
+
+void file_write(uint64_t size, mode_t mode, uid_t uid) {
+        int fd = open(file_path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
+
+        assert_true(fd >= 0);
+        assert_int_equal(pwrite(fd, "old", 3, 0), 3);
+        assert_int_equal(ftruncate(fd, (off_t) size), 0);
+        assert_int_equal(fchmod(fd, mode), 0);
+        assert_int_equal(fchown(fd, uid, (gid_t) -1), 0);
+        assert_int_equal(close(fd), 0);
+}
+
+struct stat file_stat(void) {
+        struct stat st;
+
+        assert_int_equal(lstat(file_path, &st), 0);
+        return st;
 }

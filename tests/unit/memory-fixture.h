@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
 
 #include "service/server/memory.h"
 #include "tests/unit/testing.h"
@@ -41,6 +43,25 @@ uint64_t memory_blocks(const Memory *memory);
 
 /* Wipes to the end, in slices; returns the last result that was not 0, or 0. */
 int memory_wipe_all(Memory *memory, uint64_t slice);
+
+/* ---- For Path= ---- */
+
+#define FILE_SIZE (64 * KIB)
+
+/* A directory of each test's own on tmpfs, and a name in it. Nothing may be left there, whatever its name. */
+extern char file_directory[], file_path[64];
+
+int directory_setup(void **state);
+int directory_teardown(void **state);
+
+#define FILE_TEST(function) cmocka_unit_test_setup_teardown(function, directory_setup, directory_teardown)
+
+Definition file_definition(void);
+
+/* A file as somebody else might have left it. */
+void file_write(uint64_t size, mode_t mode, uid_t uid);
+
+struct stat file_stat(void);
 
 /* False, with a line on standard error that says so, when the directory is on tmpfs. */
 bool is_on_a_disk(const char *directory);

@@ -253,9 +253,9 @@ static void test_fixed_changes(void **state) {
                 { "[Domain]\nSize=4K\nPath=/x\nNUMANodes=0\nPathUser=1000\n", "PathUser " },
                 { "[Domain]\nSize=4K\n", "NUMANodes Path PathUser " },
                 { "[Domain]\nSize=2M\nHugePages=2M\nNUMANodes=1\nNUMAPolicy=preferred\nPrefault=yes\nPath=/y\n"
-                  "PathUser=bob\nPathGroup=bob\nPathMode=0666\nKeep=always\nWipeWhenIdle=yes\nVectors=2\nMaxPeers=17\n"
+                  "PathUser=bob\nPathGroup=bob\nPathMode=0666\nPathLabel=x\nKeep=always\nWipeWhenIdle=yes\nVectors=2\nMaxPeers=17\n"
                   "Topology=star\n[Peer a]\nVMID=2\nUser=alice\n",
-                  "Size HugePages NUMANodes NUMAPolicy Prefault Path PathUser PathGroup PathMode Keep WipeWhenIdle "
+                  "Size HugePages NUMANodes NUMAPolicy Prefault Path PathUser PathGroup PathMode PathLabel Keep WipeWhenIdle "
                   "Vectors MaxPeers Topology VMID " },
         };
         Definition *running = parsed(*state, RUNNING);

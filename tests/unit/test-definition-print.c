@@ -33,6 +33,7 @@ static const char full[] = "[Domain]\n"
                            "PathUser=libvirt-qemu\n"
                            "PathGroup=kvm\n"
                            "PathMode=0660\n"
+                           "PathLabel=system_u:object_r:svirt_image_t:s0\n"
                            "Keep=always\n"
                            "WipeWhenIdle=yes\n"
                            "Vectors=64\n"
@@ -69,7 +70,7 @@ static void test_each_key(void **state) {
                 snprintf(line, sizeof(line), "\n%s=", key);
                 assert_non_null(strstr(text, line));
         }
-        assert_int_equal(i, 31);
+        assert_int_equal(i, 32);
         talloc_free(definition);
 }
 
@@ -87,6 +88,7 @@ static void test_values(void **state) {
         assert_int_equal(definition->path_user.id, PRINCIPAL_UNRESOLVED);
         assert_int_equal(definition->path_group.kind, RULE_GROUP);
         assert_int_equal(definition->path_mode, 0660);
+        assert_string_equal(definition->path_label, "system_u:object_r:svirt_image_t:s0");
         assert_int_equal(definition->keep, KEEP_ALWAYS);
         assert_int_equal(definition->vectors, 64);
         assert_int_equal(definition->max_peers, 65536);

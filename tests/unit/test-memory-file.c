@@ -18,60 +18,9 @@
 #include "service/server/memory.h"
 #include "tests/unit/memory-fixture.h"
 
-#define FILE_SIZE (64 * KIB)
 #define NOBODY 65534U
 
-static char directory[] = "/dev/shm/ivshmem-memory-XXXXXX";
-static char path[64];
 static char error[400];
-
-static int directory_setup(void **state) {
-        memcpy(directory + strlen(directory) - 6, "XXXXXX", 6);
-        if (!mkdtemp(directory)) {
-                return -1;
-        }
-        snprintf(path, sizeof(path), "%s/ring", directory);
-        return memory_leak_check_setup(state);
-}
-
-/* Nothing may be left in it, whatever its name. */
-static int directory_teardown(void **state) {
-        int r = memory_leak_check_teardown(state);
-
-        if (rmdir(directory) < 0) {
-                fprintf(stderr, "# %s is left: %m\n", directory);
-                return -1;
-        }
-        return r;
-}
-
-#define FILE_TEST(function) cmocka_unit_test_setup_teardown(function, directory_setup, directory_teardown)
-
-static Definition file_definition(void) {
-        Definition definition = memory_definition(FILE_SIZE);
-
-        definition.path = path;
-        return definition;
-}
-
-/* A file as somebody else might have left it. */
-static void file_write(uint64_t size, mode_t mode, uid_t uid) {
-        int fd = open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
-
-        assert_true(fd >= 0);
-        assert_int_equal(pwrite(fd, "old", 3, 0), 3);
-        assert_int_equal(ftruncate(fd, (off_t) size), 0);
-        assert_int_equal(fchmod(fd, mode), 0);
-        assert_int_equal(fchown(fd, uid, (gid_t) -1), 0);
-        assert_int_equal(close(fd), 0);
-}
-
-static struct stat file_stat(void) {
-        struct stat st;
-
-        assert_int_equal(lstat(path, &st), 0);
-        return st;
-}
 
 static void test_made_and_removed(void **state) {
         Definition definition = file_definition();
@@ -84,13 +33,13 @@ static void test_made_and_removed(void **state) {
         assert_int_equal(st.st_mode & 07777, 0600);
         assert_int_equal(st.st_uid, geteuid());
         assert_int_equal(st.st_blocks, 0);
-        snprintf(error, sizeof(error), "64K at %s", path);
+        snprintf(error, sizeof(error), "64K at %s", file_path);
         assert_string_equal(memory_describe(memory), error);
         assert_int_equal(memory_list_fds(memory, fds), 5);
         assert_true(memory_directory_fd(memory) >= 0);
         memory_poke(memory, 5, 5);
         assert_int_equal(memory_remove(memory), 0);
-        assert_int_equal(access(path, F_OK), -1);
+        assert_int_equal(access(file_path, F_OK), -1);
         /* Peers still have it, and a second call finds nothing to do. */
         assert_int_equal(memory_peek(memory, 5), 5);
         assert_int_equal(memory_remove(memory), 0);
@@ -127,7 +76,7 @@ static void test_freed_but_not_removed(void **state) {
         assert_int_equal(memory_directory_fd(memory), -EBADF);
         assert_int_equal(memory_remove(memory), 0);
         talloc_free(memory);
-        assert_int_equal(unlink(path), 0);
+        assert_int_equal(unlink(file_path), 0);
 }
 
 static void test_kept(void **state) {
@@ -139,7 +88,7 @@ static void test_kept(void **state) {
         assert_int_equal(memory_directory_fd(memory), -EBADF);
         assert_int_equal(memory_remove(memory), 0);
         talloc_free(memory);
-        assert_int_equal(unlink(path), 0);
+        assert_int_equal(unlink(file_path), 0);
 }
 
 /* Somebody removed the file and made another one of that name: that one is not ours. */
@@ -147,11 +96,11 @@ static void test_name_taken_by_another_file(void **state) {
         Definition definition = file_definition();
         Memory *memory = memory_make(*state, &definition);
 
-        assert_int_equal(unlink(path), 0);
+        assert_int_equal(unlink(file_path), 0);
         file_write(1, 0600, 0);
         assert_int_equal(memory_remove(memory), 0);
         assert_int_equal(file_stat().st_size, 1);
-        assert_int_equal(unlink(path), 0);
+        assert_int_equal(unlink(file_path), 0);
         talloc_free(memory);
 }
 
@@ -166,7 +115,7 @@ static void test_adopted(void **state) {
         assert_int_equal(memory_remove(memory), 0);
         talloc_free(memory);
         assert_int_equal(file_stat().st_size, FILE_SIZE);
-        assert_int_equal(unlink(path), 0);
+        assert_int_equal(unlink(file_path), 0);
 }
 
 /* As libvirt leaves it, whose QEMU made the file. */
@@ -180,14 +129,14 @@ static void test_adopted_from_path_user(void **state) {
         assert_int_equal(memory_peek(memory, 0), 'o');
         assert_int_equal(file_stat().st_uid, NOBODY);
         talloc_free(memory);
-        assert_int_equal(unlink(path), 0);
+        assert_int_equal(unlink(file_path), 0);
 }
 
 /* The reason begins with the path. */
 static void refuse(void **state, int result, const char *reason) {
         Definition definition = file_definition();
 
-        snprintf(error, sizeof(error), "%s%s", path, reason);
+        snprintf(error, sizeof(error), "%s%s", file_path, reason);
         memory_refuse(*state, &definition, result, error);
 }
 
@@ -196,20 +145,20 @@ static void test_other_size(void **state) {
         refuse(state, -EEXIST,
                " exists with 4K bytes, and Size=64K: a file is never resized; remove it, or change Size=");
         assert_int_equal(file_stat().st_size, 4 * KIB);
-        assert_int_equal(unlink(path), 0);
+        assert_int_equal(unlink(file_path), 0);
         file_write(128 * KIB, 0600, 0);
         refuse(state, -EEXIST,
                " exists with 128K bytes, and Size=64K: a file is never resized; remove it, or change Size=");
         assert_int_equal(file_stat().st_size, 128 * KIB);
-        assert_int_equal(unlink(path), 0);
+        assert_int_equal(unlink(file_path), 0);
 }
 
 static void test_symbolic_link(void **state) {
         char target[80];
         int fd;
 
-        snprintf(target, sizeof(target), "%s-target", path);
-        assert_int_equal(symlink(target, path), 0);
+        snprintf(target, sizeof(target), "%s-target", file_path);
+        assert_int_equal(symlink(target, file_path), 0);
         refuse(state, -EEXIST, " is a symbolic link: Path= must name a regular file or nothing");
         assert_int_equal(access(target, F_OK), -1);
         fd = open(target, O_CREAT | O_RDWR | O_CLOEXEC, 0600);
@@ -218,28 +167,28 @@ static void test_symbolic_link(void **state) {
         assert_int_equal(close(fd), 0);
         refuse(state, -EEXIST, " is a symbolic link: Path= must name a regular file or nothing");
         assert_int_equal(unlink(target), 0);
-        assert_int_equal(unlink(path), 0);
+        assert_int_equal(unlink(file_path), 0);
 }
 
 static void test_no_regular_file(void **state) {
-        assert_int_equal(mkdir(path, 0700), 0);
+        assert_int_equal(mkdir(file_path, 0700), 0);
         refuse(state, -EEXIST, " is a directory: Path= must name a regular file or nothing");
-        assert_int_equal(rmdir(path), 0);
-        assert_int_equal(mkfifo(path, 0600), 0);
+        assert_int_equal(rmdir(file_path), 0);
+        assert_int_equal(mkfifo(file_path, 0600), 0);
         refuse(state, -EEXIST, " is no regular file: Path= must name a regular file or nothing");
-        assert_int_equal(unlink(path), 0);
+        assert_int_equal(unlink(file_path), 0);
 }
 
 /* Made by who wants us to share another file of root's. */
 static void test_hard_link(void **state) {
         char other[80];
 
-        snprintf(other, sizeof(other), "%s-other", path);
+        snprintf(other, sizeof(other), "%s-other", file_path);
         file_write(FILE_SIZE, 0600, 0);
-        assert_int_equal(link(path, other), 0);
+        assert_int_equal(link(file_path, other), 0);
         refuse(state, -EEXIST, " has 2 names: only a file with one name is adopted");
         assert_int_equal(unlink(other), 0);
-        assert_int_equal(unlink(path), 0);
+        assert_int_equal(unlink(file_path), 0);
 }
 
 static void test_file_of_another_user(void **state) {
@@ -248,7 +197,7 @@ static void test_file_of_another_user(void **state) {
                " belongs to uid 65534, and not to root, the server's user or PathUser=: remove it, or set "
                "PathUser=65534");
         assert_int_equal(file_stat().st_uid, NOBODY);
-        assert_int_equal(unlink(path), 0);
+        assert_int_equal(unlink(file_path), 0);
 }
 
 static void test_second_server(void **state) {
@@ -257,8 +206,8 @@ static void test_second_server(void **state) {
 
         memory_poke(memory, 1, 1);
         snprintf(error, sizeof(error),
-                 "%s is in use: process %d holds its lock; stop that server, or take another Path=", path,
-                 getpid());
+                 "%s is in use: process %d holds its lock; stop that server, or take another Path=",
+                 file_path, getpid());
         memory_refuse(*state, &definition, -EBUSY, error);
         /* The size too, but the lock is what matters. */
         definition.size *= 2;
@@ -304,7 +253,7 @@ static void test_huge_pages_elsewhere(void **state) {
         definition.huge_pages = HUGE_PAGES_2M;
         snprintf(error, sizeof(error),
                  "HugePages=2M needs a Path= on a hugetlbfs mount with pagesize=2M; %s has pages of 4K",
-                 directory);
+                 file_directory);
         memory_refuse(*state, &definition, -EINVAL, error);
 }
 
@@ -312,7 +261,8 @@ static void test_size_not_of_pages(void **state) {
         Definition definition = file_definition();
 
         definition.size = 100;
-        snprintf(error, sizeof(error), "Size=100 is not a multiple of 4K, the page size of %s", directory);
+        snprintf(error, sizeof(error), "Size=100 is not a multiple of 4K, the page size of %s",
+                 file_directory);
         memory_refuse(*state, &definition, -EINVAL, error);
 }
 
@@ -324,17 +274,17 @@ static void test_nameless(void **state) {
         Memory *memory;
         char *reason;
 
-        definition.path = directory;
+        definition.path = file_directory;
         request.unlinked = true;
         assert_int_equal(memory_new(*state, &request, &memory, &reason), 0);
-        snprintf(error, sizeof(error), "64K in %s", directory);
+        snprintf(error, sizeof(error), "64K in %s", file_directory);
         assert_string_equal(memory_describe(memory), error);
         memory_poke(memory, 1, 1);
         assert_int_equal(memory_directory_fd(memory), -EBADF);
         snprintf(link_path, sizeof(link_path), "/proc/self/fd/%d", memory_fd(memory));
-        assert_int_equal(linkat(AT_FDCWD, link_path, AT_FDCWD, path, AT_SYMLINK_FOLLOW), -1);
-        assert_int_equal(rmdir(directory), 0);
-        assert_int_equal(mkdir(directory, 0700), 0);
+        assert_int_equal(linkat(AT_FDCWD, link_path, AT_FDCWD, file_path, AT_SYMLINK_FOLLOW), -1);
+        assert_int_equal(rmdir(file_directory), 0);
+        assert_int_equal(mkdir(file_directory, 0700), 0);
         talloc_free(memory);
 }
 
@@ -437,24 +387,24 @@ static void test_file_system_without_holes(void **state) {
         Definition definition = file_definition();
         Memory *memory;
 
-        assert_int_equal(mount("ramfs", directory, "ramfs", 0, NULL), 0);
+        assert_int_equal(mount("ramfs", file_directory, "ramfs", 0, NULL), 0);
         memory = memory_make(*state, &definition);
         memory_poke(memory, 0, 1);
         assert_int_equal(memory_wipe_all(memory, FILE_SIZE), 0);
         assert_int_equal(memory_peek(memory, 0), 0);
         assert_int_equal(memory_remove(memory), 0);
         talloc_free(memory);
-        assert_int_equal(umount2(directory, MNT_DETACH), 0);
+        assert_int_equal(umount2(file_directory, MNT_DETACH), 0);
 }
 
 static void test_too_little_room(void **state) {
         Definition definition = file_definition();
         Memory *memory;
 
-        assert_int_equal(mount("tmpfs", directory, "tmpfs", 0, "size=1M"), 0);
+        assert_int_equal(mount("tmpfs", file_directory, "tmpfs", 0, "size=1M"), 0);
         definition.size = 2 * MIB;
         snprintf(error, sizeof(error),
-                 "2048 KiB more do not fit the file system of %s: it has 1024 KiB free", directory);
+                 "2048 KiB more do not fit the file system of %s: it has 1024 KiB free", file_directory);
         memory_refuse(*state, &definition, -ENOSPC, error);
         /* What is there already needs no room. */
         definition.size = 1 * MIB;
@@ -465,7 +415,7 @@ static void test_too_little_room(void **state) {
         memory = memory_make(*state, &definition);
         assert_int_equal(memory_remove(memory), 0);
         talloc_free(memory);
-        assert_int_equal(umount2(directory, MNT_DETACH), 0);
+        assert_int_equal(umount2(file_directory, MNT_DETACH), 0);
 }
 
 /* The room that was there when it was asked for may be gone a moment later. */
@@ -492,8 +442,8 @@ static void test_room_taken_while_faulting(void **state) {
         DIR *listing;
         int n = 0;
 
-        assert_int_equal(mount("tmpfs", directory, "tmpfs", 0, "size=520M"), 0);
-        eater = (Eater){ .fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600) };
+        assert_int_equal(mount("tmpfs", file_directory, "tmpfs", 0, "size=520M"), 0);
+        eater = (Eater){ .fd = open(file_directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600) };
         definition.size = 512 * MIB;
         definition.prefault = true;
         request.progress = eat_room;
@@ -501,7 +451,7 @@ static void test_room_taken_while_faulting(void **state) {
         assert_int_equal(memory_new(*state, &request, &memory, &reason), -ENOSPC);
         assert_string_equal(reason, "Prefault=yes: cannot have all of 512M: No space left on device");
         talloc_free(reason);
-        listing = opendir(directory);
+        listing = opendir(file_directory);
         assert_non_null(listing);
         while (readdir(listing)) {
                 n++;
@@ -509,7 +459,7 @@ static void test_room_taken_while_faulting(void **state) {
         closedir(listing);
         assert_int_equal(n, 2);
         assert_int_equal(close(eater.fd), 0);
-        assert_int_equal(umount2(directory, MNT_DETACH), 0);
+        assert_int_equal(umount2(file_directory, MNT_DETACH), 0);
 }
 
 /* The server runs as somebody who may not. 0: as expected. */
@@ -533,14 +483,14 @@ static void test_owner_without_the_right(void **state) {
         Definition definition = file_definition();
 
         definition.path_user = (AccessRule){ .kind = RULE_USER, .text = (char *) "0", .id = 0 };
-        assert_int_equal(chmod(directory, 0777), 0);
+        assert_int_equal(chmod(file_directory, 0777), 0);
         snprintf(
                 error, sizeof(error),
                 "cannot give %s the owner of PathUser= and the group of PathGroup=: Operation not permitted "
                 "(it takes CAP_CHOWN)",
-                path);
+                file_path);
         assert_int_equal(run_as_nobody(make_for_another, &definition), 0);
-        assert_int_equal(access(path, F_OK), -1);
+        assert_int_equal(access(file_path, F_OK), -1);
 }
 
 static int private_mounts(void **state) {

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The program. It never fails a start by itself: what it could not do it says to the server, which fails with it as with
+ * anything else that keeps a domain from starting.
+ */
+
+#include "service/prepare/prepare.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <systemd/sd-daemon.h>
+#include <talloc.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "service/base/error.h"
+#include "service/base/fd.h"
+#include "service/core/fdname.h"
+#include "service/core/text.h"
+#include "service/prepare/prepared.h"
+#include "service/server/bag.h"
+#include "service/server/load.h"
+#include "service/server/memory.h"
+
+#define NOTES "/run/ivshmem-prepare"
+#define EVERYBODYS_DIRECTORY "/dev/shm"
+
+#define EXIT_USAGE 64
+
+/* ---- What may be done ---- */
+
+static bool is_roots(const struct stat *st) {
+        return st->st_uid == 0 && (st->st_mode & 022U) == 0;
+}
+
+bool definition_is_roots(const char *path) {
+        char *folder = talloc_strdup(NULL, path);
+        struct stat st;
+        bool roots;
+
+        roots = folder && stat(dirname(folder), &st) >= 0 && is_roots(&st) && lstat(path, &st) >= 0 &&
+                S_ISREG(st.st_mode) && is_roots(&st);
+        talloc_free(folder);
+        return roots;
+}
+
+#define BY_ROOT_ONLY "; write the definition as root into " SYSCONFDIR "/ivshmem"
+
+char *definition_forbids(void *ctx, const Definition *definition, bool roots) {
+        const char *path = definition->path, *slash = strrchr(path, '/');
+
+        if (roots) {
+                return NULL;
+        }
+        if ((size_t) (slash - path) != strlen(EVERYBODYS_DIRECTORY) ||
+            strncmp(path, EVERYBODYS_DIRECTORY, strlen(EVERYBODYS_DIRECTORY)) != 0) {
+                return talloc_asprintf(
+                        ctx,
+                        "Path=%s is not directly in " EVERYBODYS_DIRECTORY
+                        ", and others than root can have written this definition" BY_ROOT_ONLY,
+                        path);
+        }
+        if (definition->keep == KEEP_ALWAYS || definition->path_label) {
+                return talloc_asprintf(
+                        ctx, "%s takes a definition that nobody but root can have written" BY_ROOT_ONLY,
+                        definition->path_label ? "PathLabel=" : "Keep=always");
+        }
+        return NULL;
+}
+
+/* The definition that counts. Negative errno when there is none. */
+static int find_definition(void *ctx, const char *name, const char **ret) {
+        for (size_t i = 0; definition_directories[i]; i++) {
+                char *path = talloc_asprintf(ctx, "%s/%s.domain", definition_directories[i], name);
+                struct stat st;
+
+                if (!path) {
+                        return -ENOMEM;
+                }
+                if (lstat(path, &st) >= 0 || errno != ENOENT) {
+                        *ret = path;
+                        return 0;
+                }
+        }
+        return -ENOENT;
+}
+
+/* ---- With which privileges ---- */
+
+#define CAPABILITIES                                                                               \
+        (1U << CAP_CHOWN | 1U << CAP_DAC_OVERRIDE | 1U << CAP_DAC_READ_SEARCH | 1U << CAP_FOWNER | \
+         1U << CAP_SYS_RESOURCE)
+#define LABEL_CAPABILITIES (1U << CAP_SYS_ADMIN | UINT64_C(1) << CAP_MAC_ADMIN)
+
+/* What a name in a file system, its owner and its label take, and what root has to send descriptors however many are in
+ * flight. The name service is not asked any more. */
+static int confine(const Definition *definition) {
+        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+        struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
+        uint64_t wanted = CAPABILITIES | (definition->path_label ? LABEL_CAPABILITIES : 0);
+
+        if (syscall(SYS_capget, &header, sets) < 0) {
+                return errno_negative();
+        }
+        for (size_t i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
+                sets[i].permitted &= (uint32_t) (wanted >> (32 * i));
+                sets[i].effective = sets[i].permitted;
+                sets[i].inheritable = 0;
+        }
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
+                return errno_negative();
+        }
+        return errno_or((int) syscall(SYS_capset, &header, sets));
+}
+
+/* ---- Handing over ---- */
+
+/* Descriptors in flight are counted for all of root's processes together, whoever has sent so many; they come down again. */
+static int once_more(int r, unsigned *tries) {
+        static const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
+
+        if (r != -ETOOMANYREFS || ++*tries > 200) {
+                return 0;
+        }
+        nanosleep(&pause, NULL);
+        return 1;
+}
+
+static int store(const FdName *name, int fd) {
+        char text[FDNAME_SIZE], message[sizeof("FDSTORE=1\nFDPOLL=0\nFDNAME=") + FDNAME_SIZE];
+        unsigned tries = 0;
+        int r;
+
+        fdname_format(name, text);
+        snprintf(message, sizeof(message), "FDSTORE=1\nFDPOLL=0\nFDNAME=%s", text);
+        do {
+                r = sd_pid_notify_with_fds(0, /* unset_environment= */ 0, message, &fd, 1);
+        } while (once_more(r, &tries));
+        return r == 0 ? -ENOTCONN : r;
+}
+
+static int hand_over(const Memory *memory) {
+        cleanup_close int bag = -EBADF;
+        int fds[MEMORY_FILE_FDS];
+        const char *path = memory_file(memory, fds);
+        unsigned tries = 0;
+
+        do {
+                bag = bag_new(fds, MEMORY_FILE_FDS, path);
+        } while (once_more(bag, &tries));
+        return bag < 0 ? bag : store(&(FdName){ .kind = FD_FILE }, bag);
+}
+
+static int hand_over_error(const char *why) {
+        cleanup_close int fd = memfd_create("ivshmem-file-error", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+        if (fd < 0 || write(fd, why, strlen(why)) < 0) {
+                return errno_negative();
+        }
+        return store(&(FdName){ .kind = FD_FILE_ERROR }, fd);
+}
+
+/* ---- The program ---- */
+
+typedef struct Request {
+        const char *domain;
+        Definition *definition;
+        bool roots;
+        char *error;
+} Request;
+
+static int note(Request *request, const Memory *memory) {
+        int fds[MEMORY_FILE_FDS], r;
+        Prepared prepared = { .path = memory_file(memory, fds) };
+        struct stat st;
+
+        if (fstat(fds[MEMORY_FILE_SHARED], &st) < 0) {
+                return errno_negative();
+        }
+        prepared.device = st.st_dev;
+        prepared.inode = st.st_ino;
+        prepared.remove = memory_directory_fd(memory) >= 0;
+        r = prepared_save(NOTES, request->domain, &prepared);
+        if (r < 0) {
+                request->error = talloc_asprintf(request, "Cannot note the file in " NOTES ": %s",
+                                                 strerror(-r));
+        }
+        return r;
+}
+
+static int prepare_file(Request *request, Memory **ret) {
+        const MemoryRequest memory_request = {
+                .name = request->domain,
+                .definition = request->definition,
+                .no_links = true,
+                .only_new = !request->roots,
+        };
+        int r;
+
+        request->error = definition_forbids(request, request->definition, request->roots);
+        if (request->error) {
+                return -EPERM;
+        }
+        r = confine(request->definition);
+        return r < 0 ? r : memory_prepare(request, &memory_request, ret, &request->error);
+}
+
+static int prepare(Request *request) {
+        Memory *memory;
+        int r = prepare_file(request, &memory);
+
+        if (r < 0) {
+                return r;
+        }
+        r = note(request, memory);
+        if (r < 0) {
+                (void) memory_remove(memory);
+                return r;
+        }
+        r = hand_over(memory);
+        if (r < 0) {
+                (void) prepared_end(NOTES, request->domain);
+                request->error = talloc_asprintf(
+                        request, "Cannot hand the file over to the service manager: %s", strerror(-r));
+        }
+        return r;
+}
+
+/* Whether there is anything to do: a definition with Path= of a domain that is about to begin. One that is wrong the
+ * server finds wrong as well, and says so. */
+static bool is_asked_for(Request *request) {
+        Source source = { .name = request->domain };
+        Prepared *prepared;
+        char *error;
+
+        if (find_definition(request, request->domain, &source.path) < 0 ||
+            load_definition(request, &source, NAME_SERVICE_FULL, &request->definition, &error) < 0 ||
+            !request->definition->path) {
+                return false;
+        }
+        request->roots = definition_is_roots(source.path);
+        return prepared_load(request, NOTES, request->domain, &prepared) == -ENOENT;
+}
+
+static void begin(Request *request) {
+        const char *why;
+        int r;
+
+        if (!is_asked_for(request)) {
+                return;
+        }
+        r = prepare(request);
+        if (r >= 0) {
+                return;
+        }
+        why = request->error ?: strerror(-r);
+        if (hand_over_error(why) < 0) {
+                fprintf(stderr, "%s\n", why);
+        }
+}
+
+static int end(const char *domain) {
+        int r = prepared_end(NOTES, domain);
+
+        if (r < 0) {
+                fprintf(stderr, "Cannot remove the file that was the memory of domain %s: %s\n", domain,
+                        strerror(-r));
+        }
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int usage(FILE *stream, int status) {
+        fprintf(stream,
+                "ivshmem-prepare NAME\n"
+                "ivshmem-prepare --end NAME\n\n"
+                "Opens the file that is the memory of a domain (Path=) for its server, with the privileges\n"
+                "that this takes. The service manager runs it.\n\n"
+                "      --end                    the domain has ended: remove what was made for it\n"
+                "      --help                   show this help\n"
+                "      --version                show the version\n"
+                "\nSee ivshmem-prepare(8).\n");
+        return status;
+}
+
+int prepare_main(int argc, char **argv) {
+        bool is_end = argc == 3 && strcmp(argv[1], "--end") == 0;
+        Request *request;
+
+        if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+                return usage(stdout, EXIT_SUCCESS);
+        }
+        if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+                printf("ivshmem-prepare %s\n", PROJECT_VERSION);
+                return EXIT_SUCCESS;
+        }
+        if ((argc != 2 && !is_end) || !domain_name_is_valid(argv[argc - 1])) {
+                return usage(stderr, EXIT_USAGE);
+        }
+        if (is_end) {
+                return end(argv[2]);
+        }
+        request = talloc_zero(NULL, Request);
+        if (request) {
+                request->domain = argv[1];
+                begin(request);
+        }
+        talloc_free(request);
+        return EXIT_SUCCESS;
+}
