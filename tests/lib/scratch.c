@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A test's own directory. Flat: no directories below it. */
+/* A test's own directory. */
 
 #include "tests/lib/scratch.h"
 
-#include <dirent.h>
 #include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,16 +15,13 @@
 #include "service/base/error.h"
 #include "service/base/fd.h"
 
-static int scratch_destructor(Scratch *scratch) {
-        DIR *directory = opendir(scratch->path);
+static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *where) {
+        (void) remove(path);
+        return 0;
+}
 
-        if (directory) {
-                for (struct dirent *entry = readdir(directory); entry; entry = readdir(directory)) {
-                        (void) unlinkat(dirfd(directory), entry->d_name, 0);
-                }
-                closedir(directory);
-        }
-        (void) rmdir(scratch->path);
+static int scratch_destructor(Scratch *scratch) {
+        (void) nftw(scratch->path, remove_one, /* nopenfd= */ 8, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
         return 0;
 }
 
@@ -79,4 +77,24 @@ int scratch_write(Scratch *scratch, const char *name, const char *text, char **r
         }
         *ret_path = path;
         return (size_t) n == length ? 0 : -EIO;
+}
+
+int scratch_mkdir(Scratch *scratch, const char *name) {
+        char *path = scratch_path(scratch, name), *slash = path ? path + strlen(scratch->path) + 1 : NULL;
+        int r = path ? 0 : -ENOMEM;
+
+        while (r == 0 && slash) {
+                slash = strchr(slash, '/');
+                if (slash) {
+                        *slash = '\0';
+                }
+                if (mkdir(path, 0755) < 0 && errno != EEXIST) {
+                        r = errno_negative();
+                }
+                if (slash) {
+                        *slash++ = '/';
+                }
+        }
+        talloc_free(path);
+        return r;
 }

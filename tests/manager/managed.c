@@ -71,7 +71,7 @@ static void on_busy(bool busy, void *userdata) {
         hear(userdata, busy ? "busy" : "idle");
 }
 
-void managed_begin(Managed *managed) {
+void managed_observe(Managed *managed) {
         ManagerOps ops = {
                 .domain_added = on_added,
                 .domain_removed = on_removed,
@@ -82,6 +82,11 @@ void managed_begin(Managed *managed) {
                 .busy_changed = on_busy,
                 .userdata = managed,
         };
+
+        manager_observe(managed->manager, &ops);
+}
+
+void managed_begin(Managed *managed) {
         ManagerParts parts = { .event = managed->event, .directory = managed->scratch->path };
         Failure failure;
 
@@ -90,14 +95,14 @@ void managed_begin(Managed *managed) {
                 fail_msg("%s", failure.text);
         }
         assert_int_equal(manager_new(managed, &parts, &managed->manager), 0);
-        manager_observe(managed->manager, &ops);
+        managed_observe(managed);
 }
 
 void managed_end(Managed *managed) {
         TALLOC_FREE(managed->manager);
 }
 
-Managed *managed_new(void *ctx) {
+Managed *managed_prepare(void *ctx) {
         Managed *managed = talloc_zero(ctx, Managed);
 
         assert_non_null(managed);
@@ -105,6 +110,12 @@ Managed *managed_new(void *ctx) {
         managed->fd = -EBADF;
         assert_int_equal(scratch_new(managed, &managed->scratch), 0);
         assert_int_equal(event_new(managed, &managed->event), 0);
+        return managed;
+}
+
+Managed *managed_new(void *ctx) {
+        Managed *managed = managed_prepare(ctx);
+
         managed_begin(managed);
         return managed;
 }
@@ -126,6 +137,10 @@ static void turn(Managed *managed, int64_t deadline, const char *what) {
         if (now_msec() >= deadline) {
                 fail_msg("\"%s\" did not come; heard:\n%s", what, managed->heard);
         }
+}
+
+void managed_turn(Managed *managed) {
+        turn(managed, now_msec() + WAIT_MSEC, "anything");
 }
 
 bool managed_heard(const Managed *managed, const char *line) {
@@ -164,19 +179,25 @@ static void on_done(const Failure *failure, int fd, void *userdata) {
         }
 }
 
-bool managed_do(Managed *managed, const char *name, const Request *request) {
+bool managed_begin_operation(Managed *managed, const char *name, const Request *request) {
         Domain *domain = manager_find(managed->manager, name);
-        int64_t deadline = now_msec() + WAIT_MSEC;
         size_t before = managed->n_done;
 
         assert_non_null(domain);
         managed->fd = -EBADF;
-        if (manager_begin(managed->manager, domain, request, on_done, managed, NULL, &managed->failure) <
-            0) {
-                managed->failed = true;
+        managed->failed = manager_begin(managed->manager, domain, request, on_done, managed, NULL,
+                                        &managed->failure) < 0;
+        assert_int_equal(managed->n_done, before);
+        return !managed->failed;
+}
+
+bool managed_do(Managed *managed, const char *name, const Request *request) {
+        int64_t deadline = now_msec() + WAIT_MSEC;
+        size_t before = managed->n_done;
+
+        if (!managed_begin_operation(managed, name, request)) {
                 return false;
         }
-        assert_int_equal(managed->n_done, before);
         while (managed->n_done == before) {
                 turn(managed, deadline, "the end of an operation");
         }

@@ -29,6 +29,16 @@ struct Managed {
 /* Fails the test when it does not come up. */
 Managed *managed_new(void *ctx);
 
+/* Without a manager yet; and the observer of one that somebody else makes. */
+Managed *managed_prepare(void *ctx);
+void managed_observe(Managed *managed);
+
+/* Turns the loop until something happens. */
+void managed_turn(Managed *managed);
+
+/* Begins an operation. True when it was begun; else ->failure. */
+bool managed_begin_operation(Managed *managed, const char *name, const Request *request);
+
 /* Frees the manager, as if it had been killed: servers go on. managed_begin() makes a new one. */
 void managed_end(Managed *managed);
 void managed_begin(Managed *managed);
