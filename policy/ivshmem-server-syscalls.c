@@ -214,7 +214,7 @@ const SyscallRule ivshmem_server_syscalls[] = {
                 .name = "openat",
                 WHERE(only_read),
                 .reason = "/proc/PID/cgroup and status of a peer; definition, users and groups at a reload",
-                .caller = "sd_pid_get_cgroup(), peercred_of_process(), reload",
+                .caller = "admission, peercred_of_process(), reload",
         },
         {
                 .name = "pidfd_open",
@@ -316,7 +316,7 @@ const SyscallRule ivshmem_server_syscalls[] = {
         {
                 .name = "statfs",
                 .reason = "which hierarchy of control groups the system has",
-                .caller = "sd_pid_get_cgroup(), once",
+                .caller = "sd_pid_get_machine_name(), once",
         },
         {
                 .name = "tgkill",

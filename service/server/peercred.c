@@ -4,6 +4,7 @@
 #include "service/server/peercred.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -24,6 +25,13 @@
 
 #define MACHINE_SCOPE_PREFIX "machine-"
 #define MACHINE_SCOPE_SUFFIX ".scope"
+
+/* Of the list of cgroups that a process is in: the manager's own hierarchy where there are several, else the only one. */
+#define MANAGERS_HIERARCHY ":name=systemd:"
+#define UNIFIED_HIERARCHY "0::"
+
+/* Longer than what any process of a unit has. */
+#define CGROUPS_MAX 16384
 
 /* Where the manager itself is, below the root of its units. */
 #define INIT_SCOPE "/init.scope"
@@ -174,57 +182,86 @@ static int short_or_none(int error) {
         return error == -EMFILE || error == -ENFILE || error == -ENOMEM ? error : 0;
 }
 
-/* Negative errno, libsystemd's too. */
-static int read_cgroup(void *ctx, pid_t pid, char **ret) {
-        char *cgroup, *copy;
-        int r = sd_pid_get_cgroup(pid, &cgroup);
+char *managers_cgroup(char *list) {
+        size_t length = strlen(MANAGERS_HIERARCHY);
+        char *unified = NULL, *line;
 
-        if (r < 0) {
-                return r;
+        while ((line = strsep(&list, "\n"))) {
+                char *controllers = strchr(line, ':');
+
+                if (controllers && strncmp(controllers, MANAGERS_HIERARCHY, length) == 0) {
+                        return controllers + length;
+                }
+                if (strncmp(line, UNIFIED_HIERARCHY, strlen(UNIFIED_HIERARCHY)) == 0) {
+                        unified = line + strlen(UNIFIED_HIERARCHY);
+                }
         }
-        copy = talloc_strdup(ctx, cgroup);
-        free(cgroup);
-        if (!copy) {
-                return -ENOMEM;
+        return unified;
+}
+
+/* Reads a process's cgroup into `list`; *ret is in it, or NULL when it cannot be known. Negative errno only when
+ * something is short. */
+static int read_cgroup(pid_t pid, char list[static CGROUPS_MAX], char **ret) {
+        cleanup_close int fd = -EBADF;
+        char path[32];
+        ssize_t n;
+
+        *ret = NULL;
+        snprintf(path, sizeof(path), "/proc/%d/cgroup", (int) pid);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0) {
+                return short_or_none(errno_negative());
         }
-        *ret = copy;
+        /* All at once, as the kernel prints it. */
+        n = read(fd, list, CGROUPS_MAX);
+        if (n < 0) {
+                return short_or_none(errno_negative());
+        }
+        if (n < CGROUPS_MAX) {
+                list[n] = '\0';
+                *ret = managers_cgroup(list);
+        }
         return 0;
 }
 
 int peercred_units_root(void *ctx, char **ret) {
-        char *cgroup = NULL;
-        int r = short_or_none(read_cgroup(ctx, /* pid= */ 1, &cgroup));
+        char list[CGROUPS_MAX], *cgroup, *root;
+        size_t length;
+        int r = read_cgroup(/* pid= */ 1, list, &cgroup);
 
         if (r < 0) {
                 return r;
         }
-        if (cgroup) {
-                size_t length = strlen(cgroup);
-
-                if (length >= strlen(INIT_SCOPE) &&
-                    strcmp(cgroup + length - strlen(INIT_SCOPE), INIT_SCOPE) == 0) {
-                        cgroup[length - strlen(INIT_SCOPE)] = '\0';
-                } else if (strcmp(cgroup, "/") == 0) {
-                        cgroup[0] = '\0';
-                }
+        if (!cgroup) {
+                *ret = NULL;
+                return 0;
         }
-        *ret = cgroup;
+        length = strlen(cgroup);
+        if (length >= strlen(INIT_SCOPE) && strcmp(cgroup + length - strlen(INIT_SCOPE), INIT_SCOPE) == 0) {
+                length -= strlen(INIT_SCOPE);
+        } else if (strcmp(cgroup, "/") == 0) {
+                length = 0;
+        }
+        root = talloc_strndup(ctx, cgroup, length);
+        if (!root) {
+                return -ENOMEM;
+        }
+        *ret = root;
         return 0;
 }
 
 static int read_unit(int pidfd, const char *units_root, Credentials *credentials) {
-        char *cgroup = NULL, *unit, *machine;
+        char list[CGROUPS_MAX], *cgroup, *unit, *machine;
         int r;
 
         if (!units_root) {
                 return 0;
         }
-        r = read_cgroup(credentials, credentials->pid, &cgroup);
+        r = read_cgroup(credentials->pid, list, &cgroup);
         if (r < 0) {
-                return short_or_none(r);
+                return r;
         }
-        unit = unit_of_cgroup(credentials, units_root, cgroup);
-        talloc_free(cgroup);
+        unit = cgroup ? unit_of_cgroup(credentials, units_root, cgroup) : NULL;
         if (!unit) {
                 return 0;
         }
@@ -240,7 +277,7 @@ static int read_unit_of_peer(int socket, const char *units_root, Credentials *cr
         cleanup_close int pidfd = -EBADF;
 
         if (credentials->pid == 0) {
-                /* A process of a PID namespace that ours cannot see. To libsystemd 0 is ourselves. */
+                /* A process of a PID namespace that ours cannot see. */
                 return 0;
         }
         pidfd = pidfd_of_peer(socket, credentials->pid);

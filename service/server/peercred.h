@@ -18,6 +18,10 @@ int peercred_units_root(void *ctx, char **ret);
  */
 int peercred_read(void *ctx, int socket, const char *units_root, Credentials **ret);
 
+/* The cgroup in which systemd has a process, by the text of /proc/PID/cgroup (cgroups(7)), which is taken to pieces. NULL:
+ * none. */
+char *managers_cgroup(char *list);
+
 /* The unit that a cgroup belongs to: "/system.slice/a.service/b" is of "a.service", below the root "". Slices are no
  * units of a process. NULL: of none, or out of memory. */
 char *unit_of_cgroup(void *ctx, const char *units_root, const char *cgroup);

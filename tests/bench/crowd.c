@@ -189,6 +189,7 @@ int crowd_return(Crowd *crowd, uint32_t n, CrowdReport *ret) {
 uint64_t crowd_cpu(const Crowd *crowd) {
         ProcessCpu cpu = { 0 };
 
+        (void) process_wait_asleep(crowd->pid);
         (void) process_cpu(crowd->pid, &cpu);
         return cpu.total_nsec;
 }

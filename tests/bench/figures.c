@@ -120,7 +120,8 @@ int subject_start_limited(const void *ctx, SubjectKind kind, uint32_t vectors, u
 ProcessCpu subject_cpu(Subject *subject) {
         ProcessCpu now, used = { 0 };
 
-        if (server_has_ended(subject->server) || process_cpu(subject->server->pid, &now) < 0) {
+        if (server_has_ended(subject->server) || process_wait_asleep(subject->server->pid) < 0 ||
+            process_cpu(subject->server->pid, &now) < 0) {
                 return used;
         }
         used = (ProcessCpu){

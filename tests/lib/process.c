@@ -4,6 +4,7 @@
 #include "tests/lib/process.h"
 
 #include <dirent.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "service/base/error.h"
+#include "tests/lib/socket.h"
 
 #define PROC_PATH_MAX 64
 #define NSEC_PER_SEC UINT64_C(1000000000)
@@ -69,10 +71,10 @@ int process_private_bytes(pid_t pid, uint64_t *ret) {
         return 0;
 }
 
-/* Fields 14 and 15 of /proc/PID/stat (proc(5)); the second one, the name in brackets, may contain anything. */
-static int process_ticks(pid_t pid, uint64_t *ret_user, uint64_t *ret_system) {
+/* Fields 3, 14 and 15 of /proc/PID/stat (proc(5)); the second one, the name in brackets, may contain anything. */
+static int process_stat(pid_t pid, char *ret_state, uint64_t *ret_user, uint64_t *ret_system) {
         unsigned long long user, system;
-        char path[PROC_PATH_MAX];
+        char state, path[PROC_PATH_MAX];
         char line[1024];
         char *rest;
         FILE *file;
@@ -84,13 +86,30 @@ static int process_ticks(pid_t pid, uint64_t *ret_user, uint64_t *ret_system) {
         }
         rest = fgets(line, sizeof(line), file) ? strrchr(line, ')') : NULL;
         fclose(file);
-        if (!rest ||
-            sscanf(rest, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user, &system) != 2) {
+        if (!rest || sscanf(rest, ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &state, &user,
+                            &system) != 3) {
                 return -EIO;
         }
+        *ret_state = state;
         *ret_user = user;
         *ret_system = system;
         return 0;
+}
+
+int process_wait_asleep(pid_t pid) {
+        time_t end = time(NULL) + WAIT_MSEC / 1000;
+        uint64_t user, system;
+        char state = 'R';
+        int r = 0;
+
+        while (r >= 0 && state == 'R') {
+                if (time(NULL) > end) {
+                        return -ETIMEDOUT;
+                }
+                sched_yield();
+                r = process_stat(pid, &state, &user, &system);
+        }
+        return r;
 }
 
 int process_cpu(pid_t pid, ProcessCpu *ret) {
@@ -99,12 +118,13 @@ int process_cpu(pid_t pid, ProcessCpu *ret) {
         char path[PROC_PATH_MAX];
         struct timespec total;
         clockid_t clock;
+        char state;
         int r;
 
         if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &total) < 0) {
                 return -ESRCH;
         }
-        r = process_ticks(pid, &user, &system);
+        r = process_stat(pid, &state, &user, &system);
         if (r < 0) {
                 return r;
         }

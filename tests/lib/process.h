@@ -8,7 +8,7 @@
 typedef struct ProcessCpu ProcessCpu;
 
 struct ProcessCpu {
-        uint64_t total_nsec;  /* exact */
+        uint64_t total_nsec;  /* exact when it sleeps */
         uint64_t user_nsec;   /* in clock ticks */
         uint64_t system_nsec; /* in clock ticks */
         uint64_t switches;    /* voluntary context switches: how often it went to sleep */
@@ -21,7 +21,12 @@ int process_count_fds(pid_t pid, uint32_t *ret);
  * count as private once no other process runs it. */
 int process_private_bytes(pid_t pid, uint64_t *ret);
 
+/* The kernel adds up what a process uses when it goes to sleep, or at a clock tick: of one that runs, the total can be
+ * too little by milliseconds. */
 int process_cpu(pid_t pid, ProcessCpu *ret);
+
+/* Waits until the process sleeps. -ETIMEDOUT after WAIT_MSEC. */
+int process_wait_asleep(pid_t pid);
 
 /* Raises this process's own soft limit of descriptors to the hard one; *ret (may be NULL) is what it may have then. */
 int process_raise_nofile(uint64_t *ret);

@@ -44,6 +44,38 @@ static void test_machine_of_a_scope(void **state) {
         }
 }
 
+static void test_cgroup_of_the_manager(void **state) {
+        static const struct {
+                const char *list;
+                const char *cgroup;
+        } table[] = {
+                { "0::/system.slice/a.service\n", "/system.slice/a.service" },
+                { "2:cpu,cpuacct:/x\n1:name=systemd:/a.scope\n0::/\n", "/a.scope" },
+                { "0::/a.scope\n1:name=systemd:/a.scope\n", "/a.scope" },
+                { "1:name=systemd:/\n", "/" },
+                { "0::/a", "/a" },
+                { "10::/a\n", NULL },
+                { "1:name=elogind:/a\n", NULL },
+                /* What a path has is no hierarchy. */
+                { "3:pids:/a:name=systemd:/b\n0::/c\n", "/c" },
+                { "nonsense\n", NULL },
+                { "", NULL },
+        };
+
+        for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+                char *list = talloc_strdup(*state, table[i].list);
+                const char *cgroup = managers_cgroup(list);
+
+                if (table[i].cgroup) {
+                        assert_non_null(cgroup);
+                        assert_string_equal(cgroup, table[i].cgroup);
+                } else {
+                        assert_null(cgroup);
+                }
+                talloc_free(list);
+        }
+}
+
 static void test_unit_of_a_cgroup(void **state) {
         static const struct {
                 const char *root;
@@ -235,6 +267,7 @@ static void test_a_process_that_cannot_be_the_one(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 TEST(test_machine_of_a_scope),
+                TEST(test_cgroup_of_the_manager),
                 TEST(test_unit_of_a_cgroup),
                 TEST(test_our_own_unit),
                 TEST(test_our_own_credentials),
