@@ -266,14 +266,10 @@ static void test_a_process_that_cannot_be_the_one(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                TEST(test_machine_of_a_scope),
-                TEST(test_cgroup_of_the_manager),
-                TEST(test_unit_of_a_cgroup),
-                TEST(test_our_own_unit),
-                TEST(test_our_own_credentials),
-                TEST(test_all_supplementary_groups),
-                TEST(test_a_process_that_is_the_one),
-                TEST(test_a_process_that_cannot_be_the_one),
+                TEST(test_machine_of_a_scope),        TEST(test_cgroup_of_the_manager),
+                TEST(test_unit_of_a_cgroup),          TEST(test_our_own_unit),
+                TEST(test_our_own_credentials),       TEST(test_all_supplementary_groups),
+                TEST(test_a_process_that_is_the_one), TEST(test_a_process_that_cannot_be_the_one),
         };
 
         return cmocka_run_group_tests_name("peercred", tests, NULL, NULL);
