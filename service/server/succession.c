@@ -260,19 +260,22 @@ int succession_claim_doorbells(void *ctx, Inherited *inherited, const LedgerImag
         return 0;
 }
 
-void succession_forget(Notify *notify, const Inherited *inherited, bool claimed) {
-        Store *store;
+void succession_forget(Succession *succession, Notify *notify, const Inherited *inherited, bool claimed) {
+        Store *store = NULL, *counted = succession ? succession->store : NULL;
 
-        if (store_new(NULL, notify, /* capacity= */ 0, /* used= */ 0, &store) < 0) {
-                return;
+        if (!counted) {
+                if (store_new(NULL, notify, /* capacity= */ 0, /* used= */ 0, &store) < 0) {
+                        return;
+                }
+                counted = store;
         }
         for (size_t i = 0; i < inherited->n_stored; i++) {
                 if (claimed || inherited->stored[i].fd) {
-                        store_remove(store, &inherited->stored[i].name);
+                        store_remove(counted, &inherited->stored[i].name);
                 }
         }
         for (size_t i = 0; i < inherited->n_strangers; i++) {
-                store_remove_text(store, inherited->strangers[i]);
+                store_remove_text(counted, inherited->strangers[i]);
         }
         talloc_free(store);
 }

@@ -50,8 +50,9 @@ int succession_keep_memory(Succession *succession, const Memory *memory, LedgerF
 int succession_claim_doorbells(void *ctx, Inherited *inherited, const LedgerImage *image,
                                Doorbells *doorbells, char **ret_error);
 
-/* Empties the store of what came from it and was not claimed; with `claimed` of all that came from it. */
-void succession_forget(Notify *notify, const Inherited *inherited, bool claimed);
+/* Empties the store of what came from it and was not claimed; with `claimed` of all that came from it. `succession` has then
+ * so much more room; NULL when nothing is gone on with. */
+void succession_forget(Succession *succession, Notify *notify, const Inherited *inherited, bool claimed);
 
 /* Where the kernel notes what it sent; NULL without a succession. */
 void *succession_headers(Succession *succession);

@@ -207,7 +207,7 @@ static int go_on(const Takeover *t) {
                                                parts->doorbells, t->ret_error);
         }
         if (r >= 0) {
-                succession_forget(parts->notify, t->inherited, /* claimed= */ false);
+                succession_forget(parts->succession, parts->notify, t->inherited, /* claimed= */ false);
                 inherited_drop(t->inherited);
         }
         return r;
@@ -238,7 +238,7 @@ static void remove_old_file(Takeover *t) {
 static void forget(const Takeover *t) {
         ServerParts *parts = t->parts;
 
-        succession_forget(parts->notify, t->inherited, /* claimed= */ true);
+        succession_forget(parts->succession, parts->notify, t->inherited, /* claimed= */ true);
         inherited_drop(t->inherited);
         TALLOC_FREE(parts->succession);
         TALLOC_FREE(parts->memory);

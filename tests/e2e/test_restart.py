@@ -6,7 +6,7 @@ import os
 import pathlib
 import signal
 
-from harness import ServerFailed, definition, run
+from harness import Refused, ServerFailed, definition, run
 from harness.predecessor import LEFT, SEATS, Predecessor
 
 VECTORS = 3
@@ -176,6 +176,49 @@ def body(workshop, tap):
         except ServerFailed as failed:
             assert "ended with 78" in str(failed), failed
             assert "MaxPeers=64 takes 130 places in systemd's fd store, but it has 129" in str(failed), failed
+
+    with tap.case("what is not the domain's takes no room in a store that is just large enough"):
+        manager = workshop.managed("narrow", text(MaxPeers=2), store=6)
+        first = workshop.peer(manager, VECTORS)
+        manager.kill()
+        with open("/dev/null", "rb") as null:
+            manager.keep("stranger", os.dup(null.fileno()))
+            manager.keep("peer-9-9", os.dup(null.fileno()))
+        manager.start()
+        second = workshop.peer(manager, VECTORS)
+        first.expect(0, 1)
+        second.expect(0, 1)
+        manager.settle()
+        assert len(manager.names()) == 6, manager.names()
+
+    with tap.case("newcomers are refused with 507 while the store is full, and the log says what to raise"):
+        manager = workshop.managed("full", text(MaxPeers=4), store=10)
+        peers = [workshop.peer(manager, VECTORS) for _ in range(2)]
+        manager.kill()
+        smaller = workshop.folder / "full.domain"
+        smaller.write_text(text(MaxPeers=2))
+        manager.pass_arguments(*workshop.served(smaller, store=6))
+        manager.start()
+        assert "MaxPeers= was changed, but the domain is running" in manager.process.output()
+        for _ in range(2):
+            try:
+                workshop.peer(manager, VECTORS)
+                raise AssertionError("it joined")
+            except Refused as refused:
+                assert refused.version == 507, refused
+        said = "systemd's fd store is full: raise FileDescriptorStoreMax= and --fd-store="
+        assert said in manager.process.output(), manager.process.output()
+        manager.settle()
+        assert manager.names() == ["doorbells-0", "doorbells-1", "ledger", "memory", "peer-0-1", "peer-1-2"]
+
+    with tap.case("those who are there stay, and who comes back has its place in the store"):
+        assert [peer.take_messages() for peer in peers] == [VECTORS, 0]
+        ring_all(peers)
+        peers.pop().close()
+        peers.append(workshop.peer(manager, VECTORS))
+        assert peers[-1].id == 1
+        peers[-1].expect(0)
+        ring_all(peers)
 
 
 run(body)

@@ -80,6 +80,10 @@ class Manager:
         with self._lock:
             self.store.append((name, fd))
 
+    def pass_arguments(self, *arguments):
+        """What the server is started with from now on."""
+        self._command[1:] = arguments
+
     def names(self):
         """What is in the store."""
         with self._lock:

@@ -73,13 +73,17 @@ class Workshop(contextlib.ExitStack):
         there first."""
         path = self.folder / f"{name}.domain"
         path.write_text(text)
-        arguments = ["--definition", path, f"--fd-store={store}", "-v"]
-        manager = Manager(self._program, self.folder, self.logs / f"{name}.log", name, arguments)
+        manager = Manager(self._program, self.folder, self.logs / f"{name}.log", name, self.served(path, store))
         self.callback(manager.end)
         if before:
             before(manager)
         manager.start()
         return manager
+
+    @staticmethod
+    def served(path, store):
+        """The arguments by which a managed server serves a definition."""
+        return ["--definition", path, f"--fd-store={store}", "-v"]
 
     def _server(self, name, *arguments):
         server = Server(self._program, self.folder, self.logs / f"{name}.log", name, arguments)
