@@ -504,7 +504,6 @@ void control_changed(Control *control) {
         }
 }
 
-/* As long as something changes this goes on, for messages are sent without anybody saying so. */
 static int on_tell(sd_event_source *source, uint64_t usec, void *userdata) {
         Control *control = talloc_get_type_abort(userdata, Control);
         ControlDomain now = describe_domain(control->domain);
@@ -521,7 +520,6 @@ static int on_tell(sd_event_source *source, uint64_t usec, void *userdata) {
                         link_pump(link);
                 }
         }
-        control_changed(control);
         return 0;
 }
 

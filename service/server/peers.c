@@ -156,6 +156,7 @@ static int peer_send(Peer *peer, size_t *ret_wanted) {
                 peer->unread += (uint32_t) sent;
                 inflight_add(&peers->inflight, (uint32_t) sent);
                 domain->counters.messages_sent += (uint32_t) sent;
+                peers->ops.fed(peers->ops.userdata);
         }
         succession_sent(domain->succession, &peer->feed);
         return sent;

@@ -179,6 +179,12 @@ static void on_joined(const Peer *peer, void *userdata) {
         }
 }
 
+static void on_fed(void *userdata) {
+        Server *server = talloc_get_type_abort(userdata, Server);
+
+        control_changed(server->control);
+}
+
 static void on_refused(Tenant *tenant, const Credentials *credentials, const char *identity,
                        const Admission *admission, void *userdata) {
         Server *server = talloc_get_type_abort(userdata, Server);
@@ -449,7 +455,9 @@ static uint64_t descriptors_in_flight(const ServerParts *parts) {
 }
 
 static int server_init(Server *server, const ServerParts *parts) {
-        const PeersOps peers_ops = { .joined = on_joined, .left = on_left, .userdata = server };
+        const PeersOps peers_ops = {
+                .joined = on_joined, .left = on_left, .fed = on_fed, .userdata = server
+        };
         const ArrivalsOps arrivals_ops = { .refused = on_refused, .userdata = server };
         const ControlOps control_ops = { .request = on_request, .userdata = server };
         int r = domain_init(&server->domain, server, parts);

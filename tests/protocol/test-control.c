@@ -109,6 +109,34 @@ static void test_counters_follow(void **state) {
         scene_end(scene);
 }
 
+#define MANY_MESSAGES (3 + 64 * 64)
+
+static bool some_are_sent(const ControlDomain *domain) {
+        return domain->joins == 64 && domain->messages_sent < 64 * 64 * 64;
+}
+
+static bool all_are_sent(const ControlDomain *domain) {
+        return domain->messages_sent == 64 * MANY_MESSAGES;
+}
+
+/* Messages that go out when nobody joins or leaves are counted as well: those of one who reads late. */
+static void test_messages_are_counted_when_they_go(void **state) {
+        Scene *scene = scene_new(*state, "MaxPeers=64\n", 64);
+        Manager *manager = manage(scene, 0);
+        Client *late = connect_only(scene->served, CLIENT_DROP), *others[63];
+
+        for (size_t i = 0; i < 63; i++) {
+                others[i] = join(scene->served, CLIENT_DROP);
+        }
+        wait_domain(manager, some_are_sent);
+        for (size_t i = 0; i < 63; i++) {
+                assert_int_equal(client_read_doorbells(others[i], 64 * 64), CLIENT_OK);
+        }
+        assert_int_equal(client_read_doorbells(late, 64 * 64), CLIENT_OK);
+        wait_domain(manager, all_are_sent);
+        scene_end(scene);
+}
+
 /* What a manager knows: who sits where. */
 typedef struct Mirror {
         uint64_t since[1024]; /* 0: nobody */
@@ -291,10 +319,15 @@ static void test_a_manager_that_only_asks(void **state) {
         uint8_t bytes[CONTROL_RECORD_SIZE];
         size_t asked = 0;
 
+        /* Enough for more requests than a server holds records. */
+        assert_int_equal(setsockopt(fd_get(asking->socket), SOL_SOCKET, SO_SNDBUFFORCE, &(int){ 8 << 20 },
+                                    sizeof(int)),
+                         0);
         control_encode(&(ControlRecord){ .kind = CONTROL_MEMORY, .serial = 1 }, bytes);
         for (; send(fd_get(asking->socket), bytes, sizeof(bytes), MSG_DONTWAIT) > 0; asked++) {
         }
         assert_int_equal(errno, EAGAIN);
+        assert_true(asked > 1000);
         assert_result(ask(manager, RING(0, 0)), CONTROL_NO_SUCH_PEER, "VM ID 0");
         talloc_free(join(scene->served, CLIENT_KEEP));
 
@@ -355,6 +388,7 @@ int main(void) {
                 TEST(test_the_picture),
                 TEST(test_who_comes_and_goes),
                 TEST(test_counters_follow),
+                TEST(test_messages_are_counted_when_they_go),
                 TEST(test_changes_while_the_picture_is_told),
                 TEST(test_who_may_connect),
                 TEST(test_bytes_that_are_no_request),

@@ -315,7 +315,7 @@ static bool is_not_removed(const ControlDomain *domain) {
 
 static void test_reload(void **state) {
         Scene *scene = scene_new(*state, "", VECTORS);
-        Manager *manager = manage(scene, 0);
+        Manager *manager = manage(scene, 0), *second;
         char *path = scratch_path(scene->served->scratch, "test.domain");
 
         assert_int_equal(refusal_as(scene->served, OTHER_UID), 403);
@@ -330,6 +330,9 @@ static void test_reload(void **state) {
         rewrite(scene, "[Domain]\nSize=1M\nVectors=2\n[Access]\nUser=no-such-user\n");
         assert_result(ask(manager, RELOAD), CONTROL_RELOAD_FAILED, "no-such-user");
         talloc_free(join_as(scene->served, CLIENT_KEEP, OTHER_UID));
+        /* Wrong is not removed: a manager that comes now hears nothing of the kind. */
+        assert_int_equal(manager_connect(scene, scene->control, &second), 0);
+        assert_false(next_record(second, CONTROL_DOMAIN).domain.definition_removed);
 
         assert_int_equal(unlink(path), 0);
         assert_result(ask(manager, RELOAD), CONTROL_RELOAD_FAILED, "test.domain: No such file");
