@@ -3,6 +3,7 @@
  * test-requests.c's. */
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -83,6 +84,32 @@ static void test_who_comes_and_goes(void **state) {
         (void) next_event(second, CONTROL_JOINED);
         (void) next_event(second, CONTROL_LEFT);
         (void) next_event(second, CONTROL_REFUSED);
+        scene_end(scene);
+}
+
+enum {
+        REFUSALS = 1000
+};
+
+static bool all_are_refused(const ControlDomain *domain) {
+        return domain->refusals == REFUSALS;
+}
+
+/* What a tenant can cause without end is counted, and told within bounds. */
+static void test_many_refusals(void **state) {
+        Scene *scene = scene_new(*state, "[Access]\nConnectRate=0\n", VECTORS);
+        Manager *manager = manage(scene, 0);
+        unsigned told = 0;
+        ControlRecord record;
+
+        for (unsigned i = 0; i < REFUSALS; i++) {
+                assert_int_equal(refusal_as(scene->served, STRANGER_UID), 403);
+        }
+        do {
+                assert_int_equal(manager_next(manager, &record, NULL), MANAGER_OK);
+                told += record.kind == CONTROL_REFUSED;
+        } while (record.kind != CONTROL_DOMAIN || !all_are_refused(&record.domain));
+        assert_in_range(told, 100, REFUSALS / 2);
         scene_end(scene);
 }
 
@@ -346,6 +373,27 @@ static void test_a_manager_that_only_asks(void **state) {
         scene_end(scene);
 }
 
+/* It asks and is gone: what it asked for is done, nobody is left to be told, and its place is free. */
+static void test_a_manager_that_does_not_wait(void **state) {
+        Scene *scene = scene_new(*state, "MaxPeers=64\n", VECTORS);
+        uint8_t bytes[CONTROL_RECORD_SIZE];
+
+        for (uint32_t i = 0; i < 2 * CONTROL_LINKS_MAX; i++) {
+                Client *client = join(scene->served, CLIENT_KEEP);
+                Manager *manager = manage(scene, 1);
+
+                assert_int_equal(client->vm_id, i);
+                control_encode(&(ControlRecord){ .kind = CONTROL_EVICT, .serial = 1, .vm_id = i }, bytes);
+                assert_int_equal(server_signal(scene->served->server, SIGSTOP), 0);
+                assert_int_equal(manager_send(manager, bytes, sizeof(bytes)), 0);
+                talloc_free(manager);
+                assert_int_equal(server_signal(scene->served->server, SIGCONT), 0);
+                assert_ended(client);
+                talloc_free(client);
+        }
+        scene_end(scene);
+}
+
 static void test_too_many_managers(void **state) {
         Scene *scene = scene_new(*state, "", VECTORS);
         Manager *managers[CONTROL_LINKS_MAX], *one_more;
@@ -387,6 +435,7 @@ int main(void) {
         static const struct CMUnitTest tests[] = {
                 TEST(test_the_picture),
                 TEST(test_who_comes_and_goes),
+                TEST(test_many_refusals),
                 TEST(test_counters_follow),
                 TEST(test_messages_are_counted_when_they_go),
                 TEST(test_changes_while_the_picture_is_told),
@@ -395,6 +444,7 @@ int main(void) {
                 TEST(test_descriptors_are_not_taken),
                 TEST(test_a_manager_that_does_not_read),
                 TEST(test_a_manager_that_only_asks),
+                TEST(test_a_manager_that_does_not_wait),
                 TEST(test_too_many_managers),
                 TEST(test_a_manager_goes_with_the_server),
         };
