@@ -55,8 +55,9 @@ struct Peer {
 /* What the owner of the peers wants to hear. A peer must not be kept beyond the call. */
 struct PeersOps {
         void (*joined)(const Peer *peer, void *userdata);
-        void (*left)(const Peer *peer, Leave why, void *userdata); /* its seat is vacant by now, or retired */
-        void (*fed)(void *userdata); /* a batch of messages was sent */
+        void (*left)(const Peer *peer, Leave why,
+                     void *userdata); /* its seat is vacant by now, or retired */
+        void (*fed)(void *userdata);  /* a batch of messages was sent */
         void *userdata;
 };
 
