@@ -43,6 +43,7 @@ static int file_new(Memory *memory, const MemoryRequest *request) {
                 return -ENOMEM;
         }
         memory->file = file;
+        file->option = request->option ?: "Path=";
         file->path = talloc_strdup(file, path);
         file->keep = request->definition->keep == KEEP_ALWAYS;
         if (request->unlinked) {
@@ -50,7 +51,7 @@ static int file_new(Memory *memory, const MemoryRequest *request) {
                 return file->where && file->path ? 0 : -ENOMEM;
         }
         if (!slash || slash[1] == '\0' || strcmp(slash, "/.") == 0 || strcmp(slash, "/..") == 0) {
-                return memory_fail(memory, -EINVAL, "Path=%s does not name a file", path);
+                return memory_fail(memory, -EINVAL, "%s%s does not name a file", file->option, path);
         }
         file->where = slash == path ? talloc_strdup(file, "/")
                                     : talloc_strndup(file, path, (size_t) (slash - path));
@@ -169,8 +170,8 @@ static int file_lock(Memory *memory, int fd, const char *path) {
                 lock_holder(&st, holder);
                 return memory_fail(
                         memory, -EBUSY,
-                        "%s is in use: process%s holds its lock; stop that server, or take another Path=",
-                        path, *holder ? holder : " (unknown)");
+                        "%s is in use: process%s holds its lock; stop that server, or take another %s", path,
+                        *holder ? holder : " (unknown)", memory->file->option);
         }
         return 0;
 }
@@ -227,11 +228,11 @@ static int file_allocate(Memory *memory, const char *path) {
 static int file_judge(Memory *memory, const Definition *definition, const char *path,
                       const struct stat *st) {
         if (!S_ISREG(st->st_mode)) {
-                return memory_fail(memory, -EEXIST, "%s is %s: Path= must name a regular file or nothing",
-                                   path,
+                return memory_fail(memory, -EEXIST, "%s is %s: %s must name a regular file or nothing", path,
                                    S_ISLNK(st->st_mode)   ? "a symbolic link"
                                    : S_ISDIR(st->st_mode) ? "a directory"
-                                                          : "no regular file");
+                                                          : "no regular file",
+                                   memory->file->option);
         }
         if (st->st_nlink != 1) {
                 return memory_fail(memory, -EEXIST,

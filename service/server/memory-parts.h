@@ -26,9 +26,10 @@ typedef enum MemoryStore {
 struct MemoryFile {
         Fd *directory;
         Fd *lock; /* a description of its own, never sent to a peer, so that no peer can drop the lock */
-        const char *path;  /* as the definition has it */
-        const char *where; /* the directory, as text */
-        const char *name;  /* in the directory; NULL: nameless */
+        const char *option; /* by which it was named */
+        const char *path;   /* as the definition has it */
+        const char *where;  /* the directory, as text */
+        const char *name;   /* in the directory; NULL: nameless */
         dev_t device;
         ino_t inode;
         bool created; /* by this server, not adopted */

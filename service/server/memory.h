@@ -34,8 +34,9 @@ struct MemoryRequest {
         const Definition *definition;
         const int
                 *file; /* Path= was opened by somebody else: MEMORY_FILE_FDS descriptors; NULL: it was not */
-        bool no_links; /* no symbolic link on the way to Path=: its directories may be somebody's */
-        bool only_new; /* a file of Path= that is there already is not taken */
+        const char *option; /* what names the file for whoever reads an error; NULL: "Path=" */
+        bool no_links;      /* no symbolic link on the way to Path=: its directories may be somebody's */
+        bool only_new;      /* a file of Path= that is there already is not taken */
         bool unlinked; /* the file of Path= is a directory in which a nameless file is made (reference flag -m) */
         MemoryProgress progress;
         void *userdata;

@@ -94,6 +94,21 @@ int ownfile_made(OwnFile *file) {
         return 0;
 }
 
+bool directory_is_writable(int directory) {
+        mode_t bits = S_IWOTH | S_IXOTH;
+        struct stat st;
+
+        if (fstat(directory, &st) < 0) {
+                return false;
+        }
+        if (st.st_uid == geteuid()) {
+                bits = S_IWUSR | S_IXUSR;
+        } else if (st.st_gid == getegid() || group_member(st.st_gid)) {
+                bits = S_IWGRP | S_IXGRP;
+        }
+        return (st.st_mode & bits) == bits;
+}
+
 void ownfile_remove(OwnFile *file) {
         struct stat st;
 

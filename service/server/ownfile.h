@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 typedef struct OwnFile OwnFile;
 
 /* Opens the directory of `path`, for a name that is to be made. Negative errno. */
@@ -17,6 +19,9 @@ const char *ownfile_path(const OwnFile *file);
 
 /* The name was just made: remembers its inode. Negative errno. */
 int ownfile_made(OwnFile *file);
+
+/* Whether this process's user may make and remove names in a directory without any privilege, by its permission bits. */
+bool directory_is_writable(int directory);
 
 /* Removes the name, if ownfile_made() was called and it is still that inode. */
 void ownfile_remove(OwnFile *file);

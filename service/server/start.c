@@ -339,11 +339,34 @@ static int isolate_with(Start *start, const char **paths, Descriptors *keep) {
         return r;
 }
 
+/* What is made with the privileges of root cannot always be removed without them. */
+static void warn_if_it_stays(const char *what, int directory) {
+        if (directory >= 0 && !directory_is_writable(directory)) {
+                log_plain(
+                        LOG_WARNING,
+                        "%s will be left behind at the end: this server gives up root's privileges, and its "
+                        "directory is another user's; take a directory of root's, or start it as that user",
+                        what);
+        }
+}
+
+static void warn_of_what_stays(const Start *start) {
+        if (start->parts.socket_file) {
+                warn_if_it_stays(ownfile_path(start->parts.socket_file),
+                                 ownfile_directory(start->parts.socket_file));
+        }
+        if (start->pid_file) {
+                warn_if_it_stays(ownfile_path(start->pid_file), ownfile_directory(start->pid_file));
+        }
+        warn_if_it_stays("The file of the memory", memory_directory_fd(start->parts.memory));
+}
+
 static int isolate(Start *start) {
         const char **paths = readable_paths(start);
         Descriptors keep;
         int r = paths ? descriptors_init(&keep, start) : -ENOMEM;
 
+        warn_of_what_stays(start);
         if (r >= 0) {
                 r = isolate_with(start, paths, &keep);
                 talloc_free(keep.fds);

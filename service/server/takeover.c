@@ -35,6 +35,7 @@ static MemoryRequest memory_request(const Takeover *t, bool file) {
                 .name = t->parts->source.name,
                 .definition = t->parts->definition,
                 .file = file ? t->file : NULL,
+                .option = t->parts->drop_in ? "-M" : NULL,
                 .unlinked = t->parts->unlinked,
                 .progress = t->progress,
                 .userdata = t->parts->notify,

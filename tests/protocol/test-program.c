@@ -141,7 +141,7 @@ static void test_a_second_server_on_the_same_memory(void **state) {
         assert_refuses(served, ARGUMENTS("-F", "-S", other_socket, "-M", basename(served->shm), "-l", "4K"),
                        served->shm);
         assert_refuses(served, ARGUMENTS("-F", "-S", other_socket, "-M", basename(served->shm), "-l", "1M"),
-                       served->shm);
+                       "stop that server, or take another -M");
         assert_false(exists(other_socket));
         assert_true(exists(served->shm));
         assert_int_equal(memory[MIB - 1], 42);
@@ -198,6 +198,40 @@ static void test_sigterm_removes_what_it_made(void **state) {
 
 static void test_sigint_removes_what_it_made(void **state) {
         stop_by(*state, SIGINT);
+}
+
+static ServerProcess *start_as_root(Served *served) {
+        const ServerOptions options = {
+                .arguments = ARGUMENTS("-F", "-S", served->socket, "-M", basename(served->shm), "-l", "1M"),
+        };
+        ServerProcess *server;
+
+        assert_int_equal(server_start(served, &options, &server), SERVER_OK);
+        return server;
+}
+
+/* Without capabilities root may not write there; a start after that is none the worse for it. */
+static void test_what_root_cannot_remove_is_said_at_start(void **state) {
+        static const char text[] = "will be left behind at the end";
+        Served *served = served_new(*state, 1);
+        int status;
+
+        served->shm = talloc_asprintf(served, "/dev/shm/ivshmem-test-%d", getpid());
+        for (size_t i = 0; i < 2; i++) {
+                served->server = start_as_root(served);
+                assert_non_null(strstr(server_log(served->server), text));
+                assert_non_null(strstr(server_log(served->server), served->socket));
+                join(served, CLIENT_KEEP);
+                assert_int_equal(server_stop(served->server, &status), 0);
+                assert_int_equal(status, 0);
+                assert_true(exists(served->socket));
+        }
+        assert_int_equal(chown(served->scratch->path, 0, 0), 0);
+        served->server = start_as_root(served);
+        assert_null(strstr(server_log(served->server), text));
+        assert_int_equal(server_stop(served->server, &status), 0);
+        assert_false(exists(served->socket));
+        talloc_free(served);
 }
 
 static void test_what_others_put_in_its_place_stays(void **state) {
@@ -425,6 +459,7 @@ int main(void) {
                 TEST(test_a_file_that_is_no_socket_is_left_alone),
                 TEST(test_sigterm_removes_what_it_made),
                 TEST(test_sigint_removes_what_it_made),
+                TEST(test_what_root_cannot_remove_is_said_at_start),
                 TEST(test_what_others_put_in_its_place_stays),
                 TEST(test_who_comes_while_it_stops_gets_an_answer),
                 TEST(test_without_f_it_goes_to_the_background),
