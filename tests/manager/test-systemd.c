@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The systemd launcher against a systemd that fails on purpose: what the real one does is in tests/system. */
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "service/manager/launcher.h"
+#include "tests/lib/socket.h"
+#include "tests/manager/fake-systemd.h"
+#include "tests/unit/testing.h"
+
+typedef struct Scene {
+        FakeSystemd *fake;
+        Event *event;
+        Launcher *launcher;
+        char *heard; /* lines: "ring running 4242 STATUS" */
+        unsigned n_done;
+        bool failed;
+        Failure failure;
+} Scene;
+
+static void on_changed(const char *name, const LauncherState *state, void *userdata) {
+        Scene *scene = talloc_get_type_abort(userdata, Scene);
+
+        scene->heard = talloc_asprintf_append(scene->heard, "%s %s %" PRIu32 " %s\n", name,
+                                              domain_state_names[state->state], state->main_pid,
+                                              state->status);
+        assert_non_null(scene->heard);
+}
+
+static void on_done(const Failure *failure, void *userdata) {
+        Scene *scene = talloc_get_type_abort(userdata, Scene);
+
+        scene->n_done++;
+        scene->failed = failure;
+        if (failure) {
+                scene->failure = *failure;
+        }
+}
+
+static void wait_for(Scene *scene, const char *line) {
+        while (!strstr(scene->heard, line)) {
+                int r = sd_event_run(scene->event->loop, (uint64_t) WAIT_MSEC * 1000);
+
+                if (r <= 0) {
+                        fail_msg("\"%s\" did not come; heard:\n%s", line, scene->heard);
+                }
+        }
+}
+
+static void forget(Scene *scene) {
+        *scene->heard = '\0';
+}
+
+static void attach(Scene *scene) {
+        LauncherObserver observer = { .changed = on_changed, .userdata = scene };
+
+        assert_int_equal(launcher_systemd_new(scene, scene->event, &scene->launcher), 0);
+        assert_int_equal(scene->launcher->ops->attach(scene->launcher, &observer), 0);
+}
+
+/* Bus and systemd run; the launcher is not attached yet. NULL: the test was skipped. */
+static Scene *scene_prepare(void *ctx) {
+        Scene *scene = talloc_zero(ctx, Scene);
+
+        assert_non_null(scene);
+        scene->heard = talloc_strdup(scene, "");
+        assert_int_equal(event_new(scene, &scene->event), 0);
+        assert_int_equal(fake_systemd_new(scene, &scene->fake), 0);
+        return scene;
+}
+
+static Scene *scene_new(void *ctx) {
+        Scene *scene = scene_prepare(ctx);
+
+        fake_bus_start(scene->fake);
+        fake_systemd_start(scene->fake);
+        attach(scene);
+        return scene;
+}
+
+static void begin(Scene *scene, LauncherVerb verb, const char *name) {
+        Failure failure;
+
+        if (scene->launcher->ops->begin(scene->launcher, verb, name, "", on_done, scene, &failure) < 0) {
+                fail_msg("%s", failure.text);
+        }
+}
+
+static bool finish(Scene *scene) {
+        while (scene->n_done == 0) {
+                assert_true(sd_event_run(scene->event->loop, (uint64_t) WAIT_MSEC * 1000) > 0);
+        }
+        assert_int_equal(scene->n_done, 1);
+        scene->n_done = 0;
+        return !scene->failed;
+}
+
+/* Frees the launcher before the loop, as the manager does. */
+static void scene_free(Scene *scene) {
+        TALLOC_FREE(scene->launcher);
+        talloc_free(scene);
+}
+
+/* What runs already is told from within attach(); what else there is to know of it follows. */
+static void test_found(void **state) {
+        Scene *scene = scene_prepare(*state);
+
+        fake_bus_start(scene->fake);
+        fake_systemd_start(scene->fake);
+        fake_set(scene->fake, "ivshmem@old.service", "active", "3 of 16 peers", "success", 4711);
+        fake_set(scene->fake, "ivshmem@bad.service", "failed", "no huge pages", "exit-code", 0);
+        fake_set(scene->fake, "ivshmem@worse.service", "failed", "", "signal", 0);
+        fake_set(scene->fake, "ivshmem@Strange.service", "active", "", "success", 1);
+        fake_set(scene->fake, "other.service", "active", "", "success", 1);
+        attach(scene);
+        assert_non_null(strstr(scene->heard, "old running"));
+        assert_non_null(strstr(scene->heard, "bad failed"));
+        wait_for(scene, "old running 4711 3 of 16 peers");
+        wait_for(scene, "bad failed 0 no huge pages");
+        wait_for(scene, "worse failed 0 The server was killed by a signal");
+        assert_null(strstr(scene->heard, "trange"));
+        assert_null(strstr(scene->heard, "other"));
+        scene_free(scene);
+}
+
+static void test_start_and_stop(void **state) {
+        Scene *scene = scene_new(*state);
+
+        begin(scene, LAUNCHER_START, "ring");
+        assert_int_equal(scene->n_done, 0);
+        assert_true(finish(scene));
+        assert_non_null(strstr(scene->heard, "ring running 4242"));
+        assert_string_equal(fake_calls(scene->fake), "StartUnit ivshmem@ring.service replace\n");
+        begin(scene, LAUNCHER_RESTART, "ring");
+        assert_true(finish(scene));
+        assert_string_equal(fake_calls(scene->fake), "RestartUnit ivshmem@ring.service replace\n");
+        begin(scene, LAUNCHER_STOP, "ring");
+        assert_true(finish(scene));
+        assert_non_null(strstr(scene->heard, "ring stopped 0"));
+        assert_string_equal(fake_calls(scene->fake), "StopUnit ivshmem@ring.socket replace\n"
+                                                     "StopUnit ivshmem-control@ring.socket replace\n"
+                                                     "StopUnit ivshmem@ring.service replace\n");
+        /* Units that are not loaded are stopped. */
+        fake_plan(scene->fake, "no-unit");
+        begin(scene, LAUNCHER_STOP, "ring");
+        assert_true(finish(scene));
+        scene_free(scene);
+}
+
+static const struct {
+        LauncherVerb verb;
+        const char *plan;
+        FailureKind kind;
+        const char *why;
+} failures[] = {
+        { LAUNCHER_START, "failed", FAILURE_START_FAILED,
+          "Domain \"ring\" cannot be started: ring.domain:3: no" },
+        { LAUNCHER_START, "canceled", FAILURE_START_FAILED, "somebody stopped or started it meanwhile" },
+        { LAUNCHER_START, "timeout", FAILURE_START_FAILED, "longer than systemd allows" },
+        { LAUNCHER_START, "dependency", FAILURE_START_FAILED, "its sockets cannot be made" },
+        { LAUNCHER_START, "no-unit", FAILURE_START_FAILED, "Unit is not loaded" },
+        { LAUNCHER_START, "broken", FAILURE_START_FAILED, "It is broken." },
+        { LAUNCHER_START, "denied", FAILURE_START_FAILED, "is its polkit rule installed?" },
+        { LAUNCHER_RESTART, "failed", FAILURE_START_FAILED,
+          "Domain \"ring\" cannot be restarted: ring.domain:3: no" },
+        { LAUNCHER_STOP, "timeout", FAILURE_STOP_FAILED,
+          "Domain \"ring\" cannot be stopped: it took longer" },
+        { LAUNCHER_STOP, "broken", FAILURE_STOP_FAILED, "It is broken." },
+        { LAUNCHER_STOP, "denied", FAILURE_STOP_FAILED, "is its polkit rule installed?" },
+};
+
+static void test_failures(void **state) {
+        Scene *scene = scene_new(*state);
+
+        for (size_t i = 0; i < sizeof(failures) / sizeof(*failures); i++) {
+                fake_set(scene->fake, "ivshmem@ring.service", "inactive", "ring.domain:3: no", "exit-code",
+                         0);
+                fake_plan(scene->fake, failures[i].plan);
+                begin(scene, failures[i].verb, "ring");
+                assert_false(finish(scene));
+                if (scene->failure.kind != failures[i].kind ||
+                    !strstr(scene->failure.text, failures[i].why)) {
+                        fail_msg("row %zu: %s", i, scene->failure.text);
+                }
+        }
+        scene_free(scene);
+}
+
+/* What others do to units. */
+static void test_signals(void **state) {
+        Scene *scene = scene_new(*state);
+
+        fake_set(scene->fake, "ivshmem@ring.service", "activating", "Preparing memory: 7%", "success", 5);
+        wait_for(scene, "ring starting 5 Preparing memory: 7%");
+        fake_set(scene->fake, "ivshmem@ring.service", "active", "0 of 16 peers", "success", 5);
+        wait_for(scene, "ring running 5 0 of 16 peers");
+        fake_set(scene->fake, "ivshmem@ring.service", "reloading", "", "success", 5);
+        wait_for(scene, "ring running 5 \n");
+        fake_set(scene->fake, "ivshmem@ring.service", "deactivating", "", "success", 5);
+        wait_for(scene, "ring stopping 5");
+        fake_set(scene->fake, "ivshmem@ring.service", "failed", "", "watchdog", 0);
+        wait_for(scene, "ring failed 0 The server did not answer its watchdog");
+        fake_set(scene->fake, "other.service", "active", "", "success", 9);
+        fake_forget(scene->fake, "other.service");
+        fake_forget(scene->fake, "ivshmem@ring.service");
+        wait_for(scene, "ring stopped 0");
+        assert_null(strstr(scene->heard, "other"));
+        scene_free(scene);
+}
+
+/* What happened while systemd reloaded is found afterwards. */
+static void test_reload(void **state) {
+        Scene *scene = scene_new(*state);
+
+        fake_set(scene->fake, "ivshmem@ring.service", "active", "", "success", 5);
+        fake_set(scene->fake, "ivshmem@gone.service", "active", "", "success", 6);
+        wait_for(scene, "gone running 6");
+        forget(scene);
+        fake_set_quietly(scene->fake, "ivshmem@ring.service", "failed");
+        fake_set_quietly(scene->fake, "ivshmem@new.service", "active");
+        fake_reload(scene->fake);
+        wait_for(scene, "ring failed");
+        wait_for(scene, "new running");
+        scene_free(scene);
+}
+
+/* systemd is executed anew, and knows other units. */
+static void test_new_systemd(void **state) {
+        Scene *scene = scene_new(*state);
+
+        fake_set(scene->fake, "ivshmem@ring.service", "active", "", "success", 5);
+        wait_for(scene, "ring running 5");
+        fake_systemd_stop(scene->fake);
+        fake_systemd_start(scene->fake);
+        wait_for(scene, "ring stopped 0");
+        fake_set(scene->fake, "ivshmem@other.service", "active", "", "success", 6);
+        wait_for(scene, "other running 6");
+        scene_free(scene);
+}
+
+/* Whoever waits for a job hears that the connection was lost; and it comes back by itself. */
+static void test_new_bus(void **state) {
+        Scene *scene = scene_new(*state);
+        Failure failure;
+
+        fake_plan(scene->fake, "hold");
+        begin(scene, LAUNCHER_START, "ring");
+        while (!*fake_calls(scene->fake)) {
+                assert_true(sd_event_run(scene->event->loop, 10000) >= 0);
+        }
+        fake_systemd_stop(scene->fake);
+        fake_bus_stop(scene->fake);
+        assert_false(finish(scene));
+        assert_int_equal(scene->failure.kind, FAILURE_SERVER_LOST);
+        assert_int_equal(scene->launcher->ops->begin(scene->launcher, LAUNCHER_START, "ring", "", on_done,
+                                                     scene, &failure),
+                         -EREMOTEIO);
+        assert_non_null(strstr(failure.text, "no connection to systemd"));
+        fake_bus_start(scene->fake);
+        fake_systemd_start(scene->fake);
+        fake_set(scene->fake, "ivshmem@ring.service", "active", "", "success", 5);
+        wait_for(scene, "ring running 5");
+        begin(scene, LAUNCHER_STOP, "ring");
+        assert_true(finish(scene));
+        scene_free(scene);
+}
+
+/* Without a bus it comes up, and follows systemd when there is one. */
+static void test_no_bus(void **state) {
+        Scene *scene = scene_prepare(*state);
+
+        attach(scene);
+        fake_bus_start(scene->fake);
+        fake_systemd_start(scene->fake);
+        fake_set(scene->fake, "ivshmem@ring.service", "active", "", "success", 5);
+        wait_for(scene, "ring running 5");
+        scene_free(scene);
+}
+
+/* A launcher that ends leaves jobs to systemd. */
+static void test_end(void **state) {
+        Scene *scene = scene_new(*state);
+
+        fake_plan(scene->fake, "hold");
+        begin(scene, LAUNCHER_START, "ring");
+        begin(scene, LAUNCHER_STOP, "ring");
+        assert_true(sd_event_run(scene->event->loop, 1000000) >= 0);
+        TALLOC_FREE(scene->launcher);
+        assert_int_equal(scene->n_done, 0);
+        scene_free(scene);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                TEST(test_found),   TEST(test_start_and_stop), TEST(test_failures),
+                TEST(test_signals), TEST(test_reload),         TEST(test_new_systemd),
+                TEST(test_new_bus), TEST(test_no_bus),         TEST(test_end),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
