@@ -48,6 +48,8 @@ static void test_life(void **state) {
         assert_true(managed_heard(managed, "state ring starting"));
         assert_true(managed_heard(managed, "state ring running"));
         assert_true(domain_main_pid(domain) > 0);
+        /* What a terminal says to the manager does not reach it. */
+        assert_int_not_equal(getsid((pid_t) domain_main_pid(domain)), getsid(0));
         assert_true(domain_since(domain) > 0);
         assert_int_equal(domain_progress(domain), 100);
         managed_wait(managed, "counters ring 0");

@@ -368,6 +368,25 @@ static void test_no_descriptor(void **state) {
         scene_end(&scene);
 }
 
+/* Answers come in the order of the questions. */
+static void test_wrong_serial(void **state) {
+        Request ring = { .kind = OPERATION_RING };
+        ControlRecord request;
+        Scene scene;
+
+        scene_begin(&scene, *state);
+        assert_true(managed_begin_operation(scene.staged->managed, "ring", &ring));
+        server_hear(scene.staged, scene.server, &request);
+        request.serial++;
+        say(&scene, reply_to(&request, CONTROL_OK));
+        while (scene.staged->managed->n_done == 0) {
+                staged_turn(scene.staged);
+        }
+        assert_int_equal(scene.staged->managed->failure.kind, FAILURE_SERVER_LOST);
+        wait_for_hang_up(&scene);
+        scene_end(&scene);
+}
+
 /* The server refuses what the manager has written: all is as it was, and one change at a time is under way. */
 static void test_refused_change(void **state) {
         Setting setting = { .key = "Description", .value = "new" };
@@ -438,9 +457,10 @@ static void test_unknown(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_picture),        TEST(test_again),   TEST(test_stop),    TEST(test_outdated),
-                TEST(test_lies),           TEST(test_replies), TEST(test_lost),    TEST(test_no_descriptor),
-                TEST(test_refused_change), TEST(test_jobs),    TEST(test_unknown),
+                TEST(test_picture),        TEST(test_again),         TEST(test_stop),
+                TEST(test_outdated),       TEST(test_lies),          TEST(test_replies),
+                TEST(test_lost),           TEST(test_no_descriptor), TEST(test_wrong_serial),
+                TEST(test_refused_change), TEST(test_jobs),          TEST(test_unknown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
