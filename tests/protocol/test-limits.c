@@ -165,9 +165,9 @@ static bool crowd_add(Served *served, Client **clients, size_t n) {
 }
 
 /* The drop-in form has no MaxPeers=: descriptors are the limit. Each peer takes a socket and its doorbells. */
-static void test_507_when_descriptors_run_out(void **state) {
-        const ServerOptions options = { .nofile = 100 };
-        Served *served = serve_dropin(*state, "1M", 4, &options);
+static void run_out_of_descriptors(void *context, uint32_t nofile) {
+        const ServerOptions options = { .nofile = nofile };
+        Served *served = serve_dropin(context, "1M", 4, &options);
         Client *clients[100];
         size_t n = 0;
 
@@ -178,15 +178,20 @@ static void test_507_when_descriptors_run_out(void **state) {
         assert_views_exact(clients, n, 4, /* star= */ false);
         assert_int_equal(refusal_of(served), REFUSAL_NO_FREE_SEAT);
 
-        /* Seats that are open already cost no more than the sockets, and finding out who it is a few more. */
+        /* A seat that is open already costs no more than the socket. */
         for (size_t i = 1; i < 6; i++) {
                 talloc_free(clients[i]);
-        }
-        for (size_t i = 1; i < 3; i++) {
                 clients[i] = join(served, CLIENT_NOTE);
                 assert_int_equal(clients[i]->vm_id, i);
         }
         served_end(served);
+}
+
+/* With each remainder that the five descriptors of a peer can leave. */
+static void test_507_when_descriptors_run_out(void **state) {
+        for (uint32_t nofile = 100; nofile < 105; nofile++) {
+                run_out_of_descriptors(*state, nofile);
+        }
 }
 
 /* As many descriptors may be in flight as one may be open: peers that do not read use them up (unix(7), ETOOMANYREFS). */
