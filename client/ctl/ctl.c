@@ -17,6 +17,9 @@
 #include "client/ctl/verbs.h"
 #include "config.h"
 
+static void say(const char *before, const char *format, va_list arguments, const char *after)
+        __attribute__((format(printf, 2, 0)));
+
 static void say(const char *before, const char *format, va_list arguments, const char *after) {
         fflush(stdout); /* so that both come in order where they go to the same place */
         fputs(before, stderr);
