@@ -90,7 +90,7 @@ struct ControlDomain {
         uint64_t refusals;
         uint64_t evictions;
         uint64_t messages_sent;
-        bool definition_removed; /* the file was gone at the last reload, or at the start of a successor */
+        bool definition_removed; /* its file is gone */
 };
 
 struct ControlPeer {

@@ -34,6 +34,6 @@ struct Domain {
         Succession *succession;  /* NULL: nothing is kept for a successor */
         bool anyone;             /* drop-in form: who can open the socket is admitted */
         bool stopping;           /* newcomers are refused */
-        bool definition_removed; /* its file was gone at the last reload */
+        bool definition_removed; /* its file is gone */
         Counters counters;
 };

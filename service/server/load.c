@@ -172,6 +172,16 @@ static int open_source(void *ctx, const Source *source, const char **ret_path, c
         return fd < 0 ? fail(ctx, ret_error, errno_negative(), "open", source->path) : fd;
 }
 
+bool definition_exists(const Source *source) {
+        void *ctx = talloc_new(NULL);
+        const char *path;
+        char *error;
+        cleanup_close int fd = open_source(ctx, source, &path, &error);
+
+        talloc_free(ctx);
+        return fd != -ENOENT;
+}
+
 /* Reads all of a file that is not too large. Returns its length. */
 static ssize_t read_all(int fd, char *buffer, size_t size) {
         size_t length = 0;

@@ -2,6 +2,8 @@
 /* From the command line to a definition: found, read, parsed, its names turned into numbers. */
 #pragma once
 
+#include <stdbool.h>
+
 #include "service/core/definition.h"
 #include "service/server/options.h"
 
@@ -25,6 +27,9 @@ typedef enum NameService {
 /* The domain's name for a command line: NAME, or that of the definition's file. -EINVAL with *ret_error. The strings
  * are chunks of `ctx` or the options' own. */
 int source_of(void *ctx, const Options *options, Source *ret, char **ret_error);
+
+/* Whether there is a definition, good or not. */
+bool definition_exists(const Source *source);
 
 /* Loads the definition. Negative errno with *ret_error (a chunk of `ctx`), which has file and line where there is
  * one; -ENOENT only when there is no such file. */

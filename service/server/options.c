@@ -65,6 +65,11 @@ static int set_check(Parse *parse, const char *value) {
         return 0;
 }
 
+static int set_reload(Parse *parse, const char *value) {
+        parse->options.reload = true;
+        return 0;
+}
+
 static int set_fd_store(Parse *parse, const char *value) {
         int r = number_parse(value, FD_STORE_MAX, &parse->options.fd_store);
 
@@ -144,6 +149,8 @@ static const Option option_table[] = {
           "serve this definition instead of looking NAME up" },
         { 0, "check", NULL, FORM_DEFINITION, set_check, NULL,
           "only check the definition; say what is wrong with it" },
+        { 0, "reload", NULL, FORM_DEFINITION, set_reload, NULL,
+          "only have the running server of NAME reload its definition" },
         { 0, "fd-store", "N", FORM_DEFINITION, set_fd_store, "a number from 1 to 65536",
           "keep everything in systemd's fd store, which has room for N" },
         { 'v', "verbose", NULL, FORM_BOTH, set_verbose, NULL, "log everything" },
@@ -251,6 +258,8 @@ static int options_finish(void *ctx, Parse *parse, char **argv, char **ret_error
                         options->name);
         } else if (options_drop_in(options) && options->check) {
                 *ret_error = talloc_asprintf(ctx, "--check needs NAME or --definition");
+        } else if (!options->name && options->reload) {
+                *ret_error = talloc_asprintf(ctx, "--reload needs NAME");
         } else if (!options_drop_in(options) && parse->drop_in_option) {
                 *ret_error = talloc_asprintf(ctx,
                                              "--%s is for use without a definition, which says it itself",

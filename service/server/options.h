@@ -25,6 +25,7 @@ struct Options {
         const char *definition_path; /* --definition */
         uint32_t fd_store;           /* FileDescriptorStoreMax= of the unit; 0: a restart loses the peers */
         bool check;                  /* only say whether the definition is good */
+        bool reload;                 /* only have the running server of `name` reload it */
 
         /* Drop-in form: QEMU's contrib/ivshmem-server, same letters, defaults and meaning. */
         bool foreground;

@@ -29,6 +29,7 @@
 #include "service/server/requests.h"
 #include "service/server/succession.h"
 #include "service/server/tenant.h"
+#include "service/server/watch.h"
 
 /* Zeroed in one go before the loop looks at other events. */
 #define WIPE_SLICE (UINT64_C(16) << 20)
@@ -52,6 +53,7 @@ struct Server {
         Peers *peers;
         Arrivals *arrivals;
         Control *control; /* NULL: no control link */
+        Watch *watch;     /* NULL: no definition */
         Notify *notify;
         EventSource *status;
         EventSource *wiping;
@@ -91,8 +93,9 @@ static void server_changed(Server *server) {
 static int on_status(sd_event_source *source, uint64_t usec, void *userdata) {
         Server *server = talloc_get_type_abort(userdata, Server);
 
-        notify_status(server->notify, "%" PRIu32 " of %" PRIu32 " peers, %s", peers_count(server->peers),
-                      seats_max(server->domain.seats), memory_describe(server->domain.memory));
+        notify_status(server->notify, "%" PRIu32 " of %" PRIu32 " peers, %s%s", peers_count(server->peers),
+                      seats_max(server->domain.seats), memory_describe(server->domain.memory),
+                      server->domain.definition_removed ? "; the definition was removed" : "");
         return 0;
 }
 
@@ -266,12 +269,27 @@ static ControlResult server_take_definition(Server *server, void *ctx, Definitio
         return CONTROL_OK;
 }
 
+/* A domain goes on without its definition, and that is seen. */
+static void on_definition(bool exists, void *userdata) {
+        Server *server = talloc_get_type_abort(userdata, Server);
+
+        if (server->domain.definition_removed == !exists) {
+                return;
+        }
+        server->domain.definition_removed = !exists;
+        log_record(LOG_NOTICE, MESSAGE_DEFINITION_REMOVED, NULL, 0,
+                   exists ? "There is a definition again"
+                          : "The definition was removed; the domain goes on as it is until it is stopped");
+        server_changed(server);
+        control_changed(server->control);
+}
+
 /* Reads the definition again. Why it was not taken is a chunk of `ctx`; NULL: for want of memory. */
 static ControlResult server_read_definition(Server *server, void *ctx, char **ret_why) {
         Definition *reloaded;
         int r = load_definition(ctx, &server->source, NAME_SERVICE_FILES, &reloaded, ret_why);
 
-        server->domain.definition_removed = r == -ENOENT;
+        on_definition(r != -ENOENT, server);
         return r < 0 ? CONTROL_RELOAD_FAILED : server_take_definition(server, ctx, reloaded, ret_why);
 }
 
@@ -485,6 +503,9 @@ static int server_init(Server *server, const ServerParts *parts) {
                 r = control_new(server, server->event, &server->domain, server->peers, parts->control,
                                 &control_ops, &server->control);
         }
+        if (r >= 0 && !parts->drop_in) {
+                r = watch_new(server, server->event, &server->source, on_definition, server, &server->watch);
+        }
         if (r >= 0 && parts->inheritance) {
                 restore_peers(server, parts->inheritance);
         }
@@ -509,7 +530,8 @@ int server_new(void *ctx, const ServerParts *parts, Server **ret) {
 
 size_t server_count_fds(const Server *server) {
         return arrivals_count_fds(server->arrivals) + doorbells_count(server->domain.doorbells) +
-               peers_count(server->peers) + (server->control ? 1 : 0);
+               peers_count(server->peers) + (server->control ? 1 : 0) +
+               (watch_fd(server->watch) >= 0 ? 1 : 0);
 }
 
 size_t server_list_fds(const Server *server, int *ret) {
@@ -518,6 +540,9 @@ size_t server_list_fds(const Server *server, int *ret) {
         n += doorbells_list_fds(server->domain.doorbells, ret + n);
         if (server->control) {
                 ret[n++] = control_fd(server->control);
+        }
+        if (watch_fd(server->watch) >= 0) {
+                ret[n++] = watch_fd(server->watch);
         }
         return n + peers_list_fds(server->peers, ret + n);
 }

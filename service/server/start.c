@@ -33,6 +33,7 @@
 #include "service/server/notify.h"
 #include "service/server/options.h"
 #include "service/server/refused.h"
+#include "service/server/reload.h"
 #include "service/server/server.h"
 #include "service/server/takeover.h"
 
@@ -496,11 +497,22 @@ static int exit_status(const Start *start) {
         return start->config_is_bad ? EXIT_CONFIG : EXIT_UNAVAILABLE;
 }
 
+/* What the server has refused it has logged itself; the status is the server's, too. */
+static int report_reload(int r, const char *why) {
+        if (r != -EBADMSG || !getenv("NOTIFY_SOCKET")) {
+                log_parting(LOG_ERR, "%s", why);
+        }
+        return EXIT_FAILURE;
+}
+
 static int report(const Start *start, int r) {
         const char *why = start->error ?: strerror(-r);
 
         if (r >= 0) {
                 return start->end == SERVER_HANDED_OVER ? EXIT_HANDED_OVER : EXIT_SUCCESS;
+        }
+        if (start->options.reload) {
+                return report_reload(r, why);
         }
         log_parting(LOG_ERR, "%s", why);
         /* Not with notify.h, which may not have come to be, and is allowed to be late. */
@@ -530,7 +542,9 @@ int server_main(int argc, char **argv) {
         } else if (r > 0) {
                 status = EXIT_SUCCESS;
         } else {
-                r = start->options.check ? check(start) : run(start);
+                r = start->options.check    ? check(start)
+                    : start->options.reload ? reload_request(start, start->options.name, &start->error)
+                                            : run(start);
                 clean_up(start, r);
                 status = report(start, r);
         }

@@ -224,6 +224,8 @@ static void check_form(void *ctx, Form form) {
                 { "anon_inode:[eventpoll]", 1, 1 },
                 { "anon_inode:[signalfd]", 1, 3 },
                 { "anon_inode:[timerfd]", 1, 4 },
+                /* What tells that the definition is gone. */
+                { "anon_inode:inotify", 0, 1 },
                 { "/memfd:", named ? 0 : 1, named ? 0 : 2 },
                 { "/dev/shm/", named ? 1 : 0, named ? 3 : 0 },
                 /* What wiping reads from. */

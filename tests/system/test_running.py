@@ -12,6 +12,7 @@ from harness import Skip, definition, until
 
 SMALL = definition({"Size": "1M"})
 RELOADED = "bfb4402ab9ef4cae91e0bec833f2dbf5"
+DEFINITION_REMOVED = "3fe991cc5c5f43d98a76bf841b960458"
 RELOAD_REFUSED = "aa7b0243bda9477daf2b3690eead6df8"
 
 WATCHDOG = "[Service]\nWatchdogSec=1s\n"
@@ -47,37 +48,56 @@ def check_stayed(machine, domain, peer):
     assert peer.disconnects == 0
 
 
-def check_reload(machine):
-    pid = start(machine, "reload", definition({"Size": "1M", "Description": "before"}))
-    machine.define("reload", definition({"Size": "1M", "Description": "after"}))
-    machine.systemctl("reload", service_of("reload"))
-    until(lambda: machine.journal(f"MESSAGE_ID={RELOADED}", "IVSHMEM_DOMAIN=reload"), "it says that it reloaded")
-    assert main_pid(machine, "reload") == pid
-    assert machine.show(service_of("reload"), "ActiveState") == "active"
+def reloaded(machine, domain):
+    return len(machine.journal(f"MESSAGE_ID={RELOADED}", f"IVSHMEM_DOMAIN={domain}"))
 
 
-def check_wrong_reload(machine):
-    pid = main_pid(machine, "reload")
-    machine.define("reload", "[Domain]\nSize=3\n")
+def reload_fails(machine, domain, why):
+    """The command fails, and all goes on."""
+    pid = main_pid(machine, domain)
     try:
-        machine.systemctl("reload", service_of("reload"))
+        machine.systemctl("reload", service_of(domain))
     except CommandFailed:
         pass
     else:
         raise AssertionError("the reload has succeeded")
-    assert any("/etc/ivshmem/reload.domain:2: Size=3" in text for text in machine.messages(service_of("reload")))
+    assert any(why in text for text in machine.messages(service_of(domain))), machine.messages(service_of(domain))
+    assert main_pid(machine, domain) == pid and machine.is_active(service_of(domain))
+    machine.peer(domain)
+
+
+def check_reload(machine):
+    """When the command returns it is done: nothing is waited for here."""
+    pid = start(machine, "reload", definition({"Size": "1M", "Description": "0"}))
+    for i in range(1, 6):
+        machine.define("reload", definition({"Size": "1M", "Description": i}))
+        machine.systemctl("reload", service_of("reload"))
+        assert reloaded(machine, "reload") == i
     assert main_pid(machine, "reload") == pid
-    assert machine.is_active(service_of("reload"))
-    machine.peer("reload")
+    assert machine.show(service_of("reload"), "ActiveState") == "active"
+
+
+def check_reload_without_link(machine):
+    """Where the manager has no user there is no control socket."""
+    machine.systemctl("mask", "--runtime", "ivshmem-control@unlinked.socket")
+    pid = start(machine, "unlinked", definition({"Size": "1M", "Description": "0"}))
+    assert not machine.path("/run/ivshmem/unlinked.control").exists()
+    for i in range(1, 6):
+        machine.define("unlinked", definition({"Size": "1M", "Description": i}))
+        machine.systemctl("reload", service_of("unlinked"))
+        assert reloaded(machine, "unlinked") == i
+        assert machine.show(service_of("unlinked"), "ActiveState") == "active"
+    assert main_pid(machine, "unlinked") == pid
+
+
+def check_wrong_reload(machine):
+    machine.define("reload", "[Domain]\nSize=3\n")
+    reload_fails(machine, "reload", "/etc/ivshmem/reload.domain:2: Size=3")
 
 
 def check_fixed_reload(machine):
     machine.define("reload", definition({"Size": "2M"}))
-    machine.systemctl("reload", service_of("reload"))
-    records = until(
-        lambda: machine.journal(f"MESSAGE_ID={RELOAD_REFUSED}", "IVSHMEM_DOMAIN=reload"), "it says that it did not"
-    )
-    assert "takes a restart: Size;" in records[-1]["MESSAGE"], records[-1]
+    reload_fails(machine, "reload", "takes a restart: Size;")
     assert machine.peer("reload").memory.size() == 1 << 20
 
 
@@ -159,11 +179,21 @@ def check_set_property(machine):
 
 
 def check_removed_definition(machine):
+    """It is seen at once, and also that it is back."""
     pid = start(machine, "orphan")
-    machine.path("/etc/ivshmem/orphan.domain").unlink()
+    path = machine.path("/etc/ivshmem/orphan.domain")
+    path.unlink()
+    removed = "; the definition was removed"
+    until(lambda: removed in machine.show(service_of("orphan"), "StatusText"), "the status says it")
     machine.systemctl("daemon-reload")
     machine.peer("orphan")
     assert main_pid(machine, "orphan") == pid
+    reload_fails(machine, "orphan", 'No definition of domain "orphan"')
+    assert removed in machine.show(service_of("orphan"), "StatusText")
+    machine.define("orphan", SMALL)
+    until(lambda: removed not in machine.show(service_of("orphan"), "StatusText"), "it is there again")
+    told = machine.journal(f"MESSAGE_ID={DEFINITION_REMOVED}", "IVSHMEM_DOMAIN=orphan")
+    assert [record["MESSAGE"].split(";")[0] for record in told] == ["The definition was removed", "There is a definition again"]
 
 
 def check_watchdog(machine):
@@ -196,9 +226,10 @@ def check_forbidden_call(machine):
 
 
 CASES = {
-    "reload takes what may change, and the process stays": check_reload,
+    "reload takes what may change, and is done when the command returns; the process stays": check_reload,
+    "so it is without a control link": check_reload_without_link,
     "reload of a wrong definition fails with file and line, and the domain goes on": check_wrong_reload,
-    "reload of what cannot change is refused in the log, and the domain goes on": check_fixed_reload,
+    "reload of what cannot change fails with its name, and the domain goes on": check_fixed_reload,
     "restart disconnects nobody": check_restart,
     "restart with a definition that was changed too much: each key is named, and stays as it was": check_changed_restart,
     "a domain that is kept until it is idle ends with its last peer, and the next one starts it anew": check_idle,
@@ -209,7 +240,9 @@ CASES = {
     "stop of the socket ends both, and the socket's file is gone": check_socket_stop,
     "a drop-in changes one domain and no other": check_drop_in,
     "set-property MemoryMax= is accepted for one domain": check_set_property,
-    "a domain whose definition was removed goes on": check_removed_definition,
+    "a domain whose definition was removed goes on, and the status says so until there is one again": (
+        check_removed_definition
+    ),
     "a server that stands still is replaced by the watchdog, and peers stay": check_watchdog,
     "a server that was killed is replaced, and peers stay": check_kill,
     "a server that makes a forbidden system call dies of it, says so, and peers stay": check_forbidden_call,

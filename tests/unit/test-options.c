@@ -102,6 +102,8 @@ static void test_errors(void **state) {
                   "\"Ring\" is not a domain's name: a small letter, then at most 26 small letters, digits, "
                   "\"_\" or \"-\"" },
                 { "--check", "--check needs NAME or --definition" },
+                { "--reload", "--reload needs NAME" },
+                { "--reload --definition /a.domain", "--reload needs NAME" },
                 { "ring -l 4M", "--size is for use without a definition, which says it itself" },
         };
 
