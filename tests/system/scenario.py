@@ -7,6 +7,7 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import sys
 
 from machine import Machine
@@ -56,6 +57,12 @@ class Stage(Machine):
     def peer(self, domain, vectors=1):
         """A client of ours. The server sees root, and no process of the machine's."""
         peer = Peer(self.path(socket_of(domain)), vectors)
+        self.callback(peer.close)
+        return peer
+
+    def adopt(self, connection, vectors=1):
+        """A client of ours on a connection that a server has made, given as a descriptor."""
+        peer = Peer(None, vectors, connection=socket.socket(fileno=connection))
         self.callback(peer.close)
         return peer
 

@@ -4,7 +4,7 @@
 
 from scenario import run, service_of
 
-from harness import Control, RequestFailed, definition, until
+from harness import Control, Refused, RequestFailed, definition, until
 
 SERVICE = service_of("ring")
 SOCKET = "ivshmem-control@ring.socket"
@@ -115,6 +115,27 @@ def body(machine):
         except RequestFailed as failed:
             assert failed.result == "reload failed" and "/etc/ivshmem/ring.domain:3: " in str(failed)
         machine.define("ring", definition({"Size": "1M"}))
+
+    with machine.case("a process that is connected over the link is let in by its unit, as the kernel has it"):
+        machine.define("ring", definition({"Size": "1M"}, {"Unit": "app.service"}))
+        control.reload()
+        machine.run("systemd-run", "--unit=app", "--property=User=nobody", "sleep", "infinity")
+        machine.run("systemd-run", "--unit=other", "--property=User=nobody", "sleep", "infinity")
+        app, other = (int(machine.show(f"{unit}.service", "MainPID")) for unit in ("app", "other"))
+        local = machine.adopt(control.open(int(NOBODY), int(NOBODY), app))
+        control.until(lambda: local.id in control.peers)
+        record = control.peers[local.id]
+        assert (record.uid, record.pid, record.unit) == (int(NOBODY), app, "app.service"), record
+        late.expect(local.id)
+        late.ring(local.id, 0)
+        assert local.wait(0) == 1
+        for pid, uid in ((other, int(NOBODY)), (app, 4711), (0, int(NOBODY))):
+            try:
+                machine.adopt(control.open(uid, uid, pid))
+                raise AssertionError("it was let in")
+            except Refused as refused:
+                assert refused.version == 403
+        machine.systemctl("stop", "app", "other")
 
     with machine.case("systemctl stop takes it away, and connecting to it starts nothing"):
         machine.systemctl("stop", SERVICE)
