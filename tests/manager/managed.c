@@ -4,9 +4,11 @@
 #include "tests/manager/managed.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -38,7 +40,31 @@ static void on_removed(Domain *domain, void *userdata) {
         hear(userdata, "removed %s", domain_name(domain));
 }
 
+static void note_server(Managed *managed, pid_t pid) {
+        size_t n = talloc_array_length(managed->servers);
+
+        managed->servers = talloc_realloc(managed, managed->servers, pid_t, n + 1);
+        assert_non_null(managed->servers);
+        managed->servers[n] = pid;
+}
+
+/* Those that are children of ours still: no other process can have the number then. */
+static int managed_destructor(Managed *managed) {
+        for (size_t i = 0; i < talloc_array_length(managed->servers); i++) {
+                siginfo_t info;
+
+                if (waitid(P_PID, (id_t) managed->servers[i], &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
+                        (void) kill(managed->servers[i], SIGKILL);
+                        (void) waitpid(managed->servers[i], NULL, 0);
+                }
+        }
+        return 0;
+}
+
 static void on_changed(Domain *domain, DomainChanges changes, void *userdata) {
+        if (domain_main_pid(domain) > 0) {
+                note_server(userdata, (pid_t) domain_main_pid(domain));
+        }
         if (changes & DOMAIN_CHANGED_STATE) {
                 hear(userdata, "state %s %s", domain_name(domain), domain_state_names[domain_state(domain)]);
         }
@@ -107,6 +133,7 @@ Managed *managed_prepare(void *ctx) {
 
         assert_non_null(managed);
         managed->heard = talloc_strdup(managed, "");
+        talloc_set_destructor(managed, managed_destructor);
         managed->fd = -EBADF;
         assert_int_equal(scratch_new(managed, &managed->scratch), 0);
         assert_int_equal(event_new(managed, &managed->event), 0);

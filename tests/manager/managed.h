@@ -24,6 +24,7 @@ struct Managed {
         bool failed;
         Failure failure;
         int fd;
+        pid_t *servers; /* that ran at some time */
 };
 
 /* Fails the test when it does not come up. */
@@ -56,5 +57,5 @@ bool managed_do(Managed *managed, const char *name, const Request *request);
 bool managed_start(Managed *managed, const char *name);
 bool managed_stop(Managed *managed, const char *name);
 
-/* Stops every domain, so that no server outlives the test; then frees it. */
+/* Stops every domain in order; then frees it. Should a test fail before, its servers are killed with it. */
 void managed_free(Managed *managed);
