@@ -342,6 +342,7 @@ int launcher_systemd_new(void *ctx, Event *event, Launcher **ret) {
         launcher->self = systemd;
         systemd->event = event;
         list_init(&systemd->jobs);
+        list_init(&systemd->waiting);
         talloc_set_destructor(systemd, systemd_destructor);
         r = units_new(systemd, &systemd->units);
         if (r >= 0) {

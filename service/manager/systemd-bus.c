@@ -20,9 +20,22 @@
 /* For the one call that the manager waits for, as it starts. */
 #define LIST_USEC 10000000U
 
+/* Calls that wait for an answer. A bus daemon refuses more than 128 (max_replies_per_connection) by default. */
+#define ASKED_MAX 64U
+
 struct Slot {
         sd_bus_slot *slot;
 };
+
+/* One call of ours, which waits for its turn or for its answer. */
+typedef struct Call {
+        List link; /* of those that wait for their turn */
+        Systemd *systemd;
+        sd_bus_message *message;
+        sd_bus_slot *slot; /* NULL: not sent yet */
+        sd_bus_message_handler_t callback;
+        void *userdata;
+} Call;
 
 /* One property of one unit that is being read. */
 typedef struct Reading {
@@ -47,15 +60,64 @@ static Slot *slot_new(void *ctx) {
 
 /* ---- Calls ---- */
 
-/* Without `ctx` the call lasts as long as the connection. */
-static int call(Systemd *systemd, void *ctx, sd_bus_message *message, sd_bus_message_handler_t callback,
-                void *userdata) {
-        Slot *slot = ctx ? slot_new(ctx) : NULL;
+static void send_waiting(Systemd *systemd);
 
-        return ctx && !slot ? -ENOMEM
-                            : sd_bus_call_async(systemd->bus, slot ? &slot->slot : NULL, message, callback,
-                                                userdata,
-                                                /* usec= */ 0);
+static int call_destructor(Call *call) {
+        list_remove(&call->link);
+        call->systemd->n_asked -= call->slot != NULL;
+        sd_bus_slot_unref(call->slot);
+        sd_bus_message_unref(call->message);
+        return 0;
+}
+
+/* The call is over before whoever asked hears of it, and may ask again or free what the call hung on. */
+static int on_answer(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        Call *call = talloc_get_type_abort(userdata, Call);
+        sd_bus_message_handler_t callback = call->callback;
+        Systemd *systemd = call->systemd;
+
+        userdata = call->userdata;
+        talloc_free(call);
+        send_waiting(systemd);
+        return callback(message, userdata, error);
+}
+
+static int send_call(Call *call) {
+        int r = sd_bus_call_async(call->systemd->bus, &call->slot, call->message, on_answer, call,
+                                  /* usec= */ 0);
+
+        if (r >= 0) {
+                call->systemd->n_asked++;
+                list_remove(&call->link);
+        }
+        return r;
+}
+
+static void send_waiting(Systemd *systemd) {
+        while (systemd->n_asked < ASKED_MAX && !list_is_empty(&systemd->waiting)) {
+                if (send_call(list_entry(systemd->waiting.next, Call, link)) < 0) {
+                        /* The connection is going, which ends all calls. */
+                        return;
+                }
+        }
+}
+
+/* The message becomes the call's. */
+static int ask(Systemd *systemd, void *ctx, sd_bus_message *message, sd_bus_message_handler_t callback,
+               void *userdata) {
+        Call *call = talloc_zero(ctx ?: systemd->slots, Call);
+
+        if (!call) {
+                return -ENOMEM;
+        }
+        call->systemd = systemd;
+        call->message = sd_bus_message_ref(message);
+        call->callback = callback;
+        call->userdata = userdata;
+        list_append(&systemd->waiting, &call->link);
+        talloc_set_destructor(call, call_destructor);
+        send_waiting(systemd);
+        return 0;
 }
 
 int systemd_call(Systemd *systemd, void *ctx, sd_bus_message_handler_t callback, void *userdata,
@@ -72,7 +134,7 @@ int systemd_call(Systemd *systemd, void *ctx, sd_bus_message_handler_t callback,
                 va_end(arguments);
         }
         if (r >= 0) {
-                r = call(systemd, ctx, message, callback, userdata);
+                r = ask(systemd, ctx, message, callback, userdata);
         }
         sd_bus_message_unref(message);
         return r;
@@ -112,7 +174,7 @@ static int read_property(Systemd *systemd, const Unit *unit, const char *path, c
                 r = sd_bus_message_append(message, "ss", interface, property);
         }
         if (r >= 0) {
-                r = call(systemd, NULL, message, on_property, reading);
+                r = ask(systemd, NULL, message, on_property, reading);
         }
         sd_bus_message_unref(message);
         return r;

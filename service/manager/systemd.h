@@ -45,6 +45,8 @@ struct Systemd {
         uint64_t retry_usec;
         Units *units;
         List jobs;
+        List waiting; /* calls */
+        size_t n_asked;
 };
 
 /* ---- systemd-bus.c ---- */
@@ -54,7 +56,7 @@ int systemd_connect(Systemd *systemd, bool wait);
 void systemd_disconnect(Systemd *systemd);
 
 /* Calls a method of the manager object; `types` and what follows as sd_bus_message_append(3). The callback hangs on `ctx`;
- * NULL: on the connection. */
+ * NULL: on the connection. Calls wait for each other when they are many. */
 int systemd_call(Systemd *systemd, void *ctx, sd_bus_message_handler_t callback, void *userdata,
                  const char *member, const char *types, ...);
 

@@ -179,7 +179,7 @@ char *fake_calls(FakeSystemd *fake) {
 
 /* ---- In the other process ---- */
 
-#define UNITS_MAX 64
+#define UNITS_MAX 1024
 
 typedef struct FakeUnit {
         char name[64];

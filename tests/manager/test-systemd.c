@@ -3,12 +3,15 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "service/manager/launcher.h"
 #include "tests/lib/socket.h"
 #include "tests/manager/fake-systemd.h"
 #include "tests/unit/testing.h"
+
+#define MANY 150U
 
 typedef struct Scene {
         FakeSystemd *fake;
@@ -122,6 +125,35 @@ static void test_found(void **state) {
         wait_for(scene, "worse failed 0 The server was killed by a signal");
         assert_null(strstr(scene->heard, "trange"));
         assert_null(strstr(scene->heard, "other"));
+        scene_free(scene);
+}
+
+/* More than a bus daemon lets anybody wait for at a time, all found and all stopped. */
+static void test_many(void **state) {
+        Scene *scene = scene_prepare(*state);
+        char text[64];
+
+        fake_bus_start(scene->fake);
+        fake_systemd_start(scene->fake);
+        for (unsigned i = 0; i < MANY; i++) {
+                snprintf(text, sizeof(text), "ivshmem@many-%u.service", i);
+                fake_set(scene->fake, text, "active", "", "success", 1000 + i);
+        }
+        attach(scene);
+        for (unsigned i = 0; i < MANY; i++) {
+                snprintf(text, sizeof(text), "many-%u running %u", i, 1000 + i);
+                wait_for(scene, text);
+        }
+        for (unsigned i = 0; i < MANY; i++) {
+                snprintf(text, sizeof(text), "many-%u", i);
+                begin(scene, LAUNCHER_STOP, text);
+        }
+        while (scene->n_done < MANY) {
+                assert_true(sd_event_run(scene->event->loop, (uint64_t) WAIT_MSEC * 1000) > 0);
+                if (scene->failed) {
+                        fail_msg("%s", scene->failure.text);
+                }
+        }
         scene_free(scene);
 }
 
@@ -294,9 +326,9 @@ static void test_end(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_found),   TEST(test_start_and_stop), TEST(test_failures),
-                TEST(test_signals), TEST(test_reload),         TEST(test_new_systemd),
-                TEST(test_new_bus), TEST(test_no_bus),         TEST(test_end),
+                TEST(test_found),   TEST(test_many),   TEST(test_start_and_stop), TEST(test_failures),
+                TEST(test_signals), TEST(test_reload), TEST(test_new_systemd),    TEST(test_new_bus),
+                TEST(test_no_bus),  TEST(test_end),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
