@@ -127,10 +127,14 @@ void call_reply_message(Call *call, sd_bus_message *reply, int error) {
 }
 
 /* The same words whether there is none or it may not be seen. */
+static int set_missing(Failure *ret, const char *name) {
+        return failure_set(ret, FAILURE_NO_SUCH_DOMAIN, "There is no domain \"%.64s\"", name);
+}
+
 static void fail_missing(Call *call) {
         Failure failure;
 
-        (void) failure_set(&failure, FAILURE_NO_SUCH_DOMAIN, "There is no domain \"%.64s\"", call->domain);
+        (void) set_missing(&failure, call->domain);
         call_fail(call, &failure);
 }
 
@@ -146,7 +150,40 @@ Domain *call_find(Call *call) {
 
 /* ---- Reading ---- */
 
-static int read_argument(Call *call, ArgumentKind kind) {
+/* What is in here may be shown to somebody who is to authenticate, and stays as long as polkit takes: so no name goes on
+ * that could not be one. */
+static int read_name(Call *call, ArgumentKind kind, Failure *ret_failure) {
+        const char *name;
+        int r = sd_bus_message_read_basic(call->message, 's', &name);
+
+        if (r < 0) {
+                return r;
+        }
+        r = manager_check_name(name, ret_failure);
+        if (r < 0 && kind == ARGUMENT_DOMAIN) {
+                return set_missing(ret_failure, name);
+        }
+        call->arguments.name = name;
+        return r;
+}
+
+static int read_section(Call *call, Failure *ret_failure) {
+        const char *section;
+        int r = sd_bus_message_read_basic(call->message, 's', &section);
+
+        if (r < 0) {
+                return r;
+        }
+        if (strlen(section) > RESERVATION_NAME_MAX) {
+                return failure_set(ret_failure, FAILURE_INVALID_SETTING,
+                                   "[Peer %.64s...]: a section's name has at most %u bytes", section,
+                                   RESERVATION_NAME_MAX);
+        }
+        call->arguments.section = section;
+        return 0;
+}
+
+static int read_argument(Call *call, ArgumentKind kind, Failure *ret_failure) {
         Arguments *arguments = &call->arguments;
         sd_bus_message *m = call->message;
         int flag, r;
@@ -154,9 +191,11 @@ static int read_argument(Call *call, ArgumentKind kind) {
         switch (kind) {
         case ARGUMENT_DOMAIN:
         case ARGUMENT_NEW:
-                return sd_bus_message_read_basic(m, 's', &arguments->name);
+                return read_name(call, kind, ret_failure);
         case ARGUMENT_SECTION:
-                return sd_bus_message_read_basic(m, 's', &arguments->section);
+                return read_section(call, ret_failure);
+        case ARGUMENT_SETTINGS:
+                return settings_read(call, m, arguments->section, &arguments->settings, ret_failure);
         case ARGUMENT_FLAG:
                 r = sd_bus_message_read_basic(m, 'b', &flag);
                 arguments->flag = r > 0 && flag;
@@ -178,11 +217,8 @@ static int read_arguments(Call *call, Failure *ret_failure) {
         for (size_t i = 0; r >= 0 && i < METHOD_ARGUMENTS_MAX; i++) {
                 ArgumentKind kind = call->method->arguments[i];
 
-                if (kind == ARGUMENT_SETTINGS) {
-                        r = settings_read(call, call->message, call->arguments.section,
-                                          &call->arguments.settings, ret_failure);
-                } else if (kind != ARGUMENT_NONE) {
-                        r = read_argument(call, kind);
+                if (kind != ARGUMENT_NONE) {
+                        r = read_argument(call, kind, ret_failure);
                 }
                 if (kind == ARGUMENT_DOMAIN) {
                         call->domain = call->arguments.name;

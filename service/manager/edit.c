@@ -18,13 +18,22 @@
 
 /* ---- Making ---- */
 
+int manager_check_name(const char *name, Failure *ret_failure) {
+        if (domain_name_is_valid(name)) {
+                return 0;
+        }
+        return failure_set(
+                ret_failure, FAILURE_INVALID_NAME,
+                "\"%.64s\" is not a domain's name: a small letter, then at most 26 small letters, "
+                "digits, \"_\" or \"-\"",
+                name);
+}
+
 static int check_new(const Manager *manager, const char *name, bool persistent, Failure *ret_failure) {
-        if (!domain_name_is_valid(name)) {
-                return failure_set(
-                        ret_failure, FAILURE_INVALID_NAME,
-                        "\"%.64s\" is not a domain's name: a small letter, then at most 26 small letters, "
-                        "digits, \"_\" or \"-\"",
-                        name);
+        int r = manager_check_name(name, ret_failure);
+
+        if (r < 0) {
+                return r;
         }
         if (registry_find(&manager->registry, name)) {
                 return failure_set(ret_failure, FAILURE_DOMAIN_EXISTS, "There is a domain \"%s\" already",

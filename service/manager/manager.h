@@ -94,6 +94,9 @@ typedef struct Setting {
         const char *value;
 } Setting;
 
+/* Whether a domain can be called so: 0, or -EREMOTEIO with *ret_failure. */
+int manager_check_name(const char *name, Failure *ret_failure);
+
 /* Makes a definition that belongs to `owner` (a uid) and a domain that is stopped. 0, or -EREMOTEIO with *ret_failure. */
 int manager_create(Manager *manager, const char *name, uint32_t owner, bool persistent,
                    const Setting *settings, size_t n_settings, Domain **ret, Failure *ret_failure);

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <talloc.h>
 
+#include "service/core/text.h"
+
 const char *const domain_state_names[_DOMAIN_STATE_MAX] = {
         [DOMAIN_STOPPED] = "stopped",   [DOMAIN_STARTING] = "starting", [DOMAIN_RUNNING] = "running",
         [DOMAIN_STOPPING] = "stopping", [DOMAIN_FAILED] = "failed",
@@ -167,6 +169,12 @@ void manager_usage(const Manager *manager, uint32_t uid, Usage ret[static USAGES
         for (size_t i = 0; i < USAGES; i++) {
                 ret[i] = (Usage){ .what = what[i], .used = uid, .limit = UINT64_MAX };
         }
+}
+
+int manager_check_name(const char *name, Failure *ret_failure) {
+        return domain_name_is_valid(name)
+                       ? 0
+                       : failure_set(ret_failure, FAILURE_INVALID_NAME, "\"%.64s\"", name);
 }
 
 int manager_create(Manager *manager, const char *name, uint32_t owner, bool persistent,
