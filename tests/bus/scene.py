@@ -129,6 +129,7 @@ class Scene(contextlib.ExitStack):
         super().__init__()
         self.server = arguments.server
         self.program = arguments.ivshmemd
+        self.sanitized = b"__asan_init" in self.program.read_bytes()
         self.logs = arguments.build / "bus-logs"
         self.logs.mkdir(exist_ok=True)
         self.name = name

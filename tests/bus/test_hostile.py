@@ -28,7 +28,8 @@ def unchanged(scene, what):
     def check():
         until(lambda: descriptors(scene.manager.pid) <= fds, f"{what}: no descriptor is left")
         grown = anonymous_memory(scene.manager.pid) - memory
-        assert grown < SLACK, f"{what}: {grown} bytes more than before"
+        # A sanitizer keeps what was freed, and looks for leaks in its own way.
+        assert scene.sanitized or grown < SLACK, f"{what}: {grown} bytes more than before"
 
     return check
 

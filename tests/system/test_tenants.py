@@ -9,7 +9,7 @@ import re
 
 from scenario import run, service_of, socket_of
 
-from harness import until
+from harness import check_doorbells, check_memory, doorbell_device, until
 
 NAME = "org.ivshmem1"
 MANAGER = ("/org/ivshmem1", "org.ivshmem1.Manager")
@@ -139,6 +139,27 @@ def tenants(machine):
         assert seen_by(machine, None) == ["ring"]
 
 
+def guests(machine):
+    with machine.case("two VMs of hers, on a domain that she made, exchange messages and ring each other"):
+        create(machine, "alice", "pair", "Vectors", "s", "2")
+        manager(machine, "alice", "StartDomain", "s", "pair")
+        device = doorbell_device(socket_of("pair"), 2)
+        pair = [machine.guest(name, device, user="alice") for name in ("router", "fw")]
+        for guest in pair:
+            guest.wait_ready()
+        check_doorbells(2, *pair)
+        check_memory(1 << 20, *pair)
+    with machine.case("nothing that becomes of the manager reaches them"):
+        machine.systemctl("kill", "--signal=KILL", DAEMON)
+        check_doorbells(2, *pair)
+        until(lambda: prop(machine, "pair", "NPeers") == 2, "the next manager knows both")
+        for guest in pair:
+            guest.kill()
+        until(lambda: prop(machine, "pair", "NPeers") == 0, "and that they are gone")
+        manager(machine, "alice", "StopDomain", "s", "pair")
+        manager(machine, "alice", "RemoveDomain", "s", "pair")
+
+
 def administrators(machine):
     with machine.case("rules of the administrator count"):
         create(machine, "alice", "lab-1")
@@ -235,7 +256,7 @@ def body(machine):
     machine.add_user("alice", "ivshmem")
     machine.add_user("bob")
     machine.add_user("carol", "operators")
-    for part in (ways_in, tenants, administrators, life, walls):
+    for part in (ways_in, tenants, guests, administrators, life, walls):
         part(machine)
 
 
