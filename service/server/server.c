@@ -17,6 +17,7 @@
 #include "service/base/event.h"
 #include "service/base/log.h"
 #include "service/core/admission.h"
+#include "service/core/reservations.h"
 #include "service/server/arrivals.h"
 #include "service/server/control.h"
 #include "service/server/doorbells.h"
@@ -201,41 +202,6 @@ static void on_refused(Tenant *tenant, const Credentials *credentials, const cha
 
 /* ---- Reload ---- */
 
-/* Seats that the definition reserves are not chosen for others. */
-static int reserve_seats(Seats *seats, const Definition *definition) {
-        int r = 0;
-
-        for (size_t i = 0; i < definition->n_reservations && r >= 0; i++) {
-                uint32_t vm_id = definition->reservations[i].vm_id;
-
-                /* A running domain may have fewer seats than its changed definition. */
-                if (vm_id < seats_max(seats)) {
-                        r = seats_reserve(seats, vm_id, /* reserved= */ true);
-                }
-        }
-        return r;
-}
-
-static bool is_reserved_by(const Definition *definition, uint32_t vm_id) {
-        for (size_t i = 0; i < definition->n_reservations; i++) {
-                if (definition->reservations[i].vm_id == vm_id) {
-                        return true;
-                }
-        }
-        return false;
-}
-
-/* Seats that only the old definition reserved are free for others again. */
-static void release_seats(Seats *seats, const Definition *old, const Definition *new) {
-        for (size_t i = 0; i < old->n_reservations; i++) {
-                uint32_t vm_id = old->reservations[i].vm_id;
-
-                if (vm_id < seats_max(seats) && !is_reserved_by(new, vm_id)) {
-                        (void) seats_reserve(seats, vm_id, /* reserved= */ false);
-                }
-        }
-}
-
 static char *join_keys(void *ctx, const char **keys) {
         char *text = talloc_strdup(ctx, "");
 
@@ -258,11 +224,9 @@ static ControlResult server_take_definition(Server *server, void *ctx, Definitio
                 *ret_why = join_keys(ctx, fixed);
                 return CONTROL_FIXED;
         }
-        if (reserve_seats(domain->seats, reloaded) < 0) {
-                release_seats(domain->seats, reloaded, domain->definition);
+        if (reservations_change(domain->seats, domain->definition, reloaded) < 0) {
                 return CONTROL_SHORT;
         }
-        release_seats(domain->seats, domain->definition, reloaded);
         talloc_free(domain->definition);
         domain->definition = talloc_steal(server, reloaded);
         log_set_level(server->verbose ? LOG_DEBUG : domain->definition->log_level);
@@ -415,7 +379,7 @@ static int domain_init(Domain *domain, void *ctx, const ServerParts *parts) {
                               &domain->seats);
         }
         if (r >= 0) {
-                r = reserve_seats(domain->seats, definition);
+                r = reservations_change(domain->seats, /* old= */ NULL, definition);
         }
         return r < 0 ? r : tenants_new(ctx, &domain->tenants);
 }
