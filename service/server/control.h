@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The server's end of the control link (service/core/control.h): who may connect, what is told, which requests come. What
- * is done with a request is the owner's. A connection holds a bounded number of records that the other end has not read;
- * one that lags further is closed, and has the whole picture anew when it comes again.
+ * The server's end of the control link (service/core/control.h): who may connect, and who of them hears of what. What is
+ * done with a request is the owner's.
  */
 #pragma once
 
@@ -10,21 +9,13 @@
 
 #include "service/base/event.h"
 #include "service/base/fd.h"
-#include "service/core/control.h"
 #include "service/core/credentials.h"
+#include "service/server/control-link.h"
 #include "service/server/domain.h"
 #include "service/server/peers.h"
 
 typedef struct Control Control;
 typedef struct ControlOps ControlOps;
-typedef struct ControlReply ControlReply;
-
-/* What becomes of a request: the record, and a descriptor that goes along. */
-struct ControlReply {
-        ControlRecord record; /* kind, serial and CONTROL_OK are set already */
-        int fd;               /* -EBADF: none; it stays the domain's, or belongs to `opened` */
-        Fd *opened;           /* becomes the link's; NULL: nothing was opened */
-};
 
 struct ControlOps {
         void (*request)(const ControlRecord *request, ControlReply *reply, void *userdata);
