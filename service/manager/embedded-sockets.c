@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -320,6 +321,16 @@ static int take_directory(Embedded *embedded, const char *directory, Failure *re
         return 0;
 }
 
+/* Each domain takes two descriptors here. What the servers need they see to themselves. */
+static void raise_descriptors(void) {
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+                limit.rlim_cur = limit.rlim_max;
+                (void) setrlimit(RLIMIT_NOFILE, &limit);
+        }
+}
+
 int embedded_init(Embedded *embedded, const char *directory, const char *program, Failure *ret_failure) {
         int r = take_directory(embedded, directory, ret_failure);
 
@@ -327,6 +338,7 @@ int embedded_init(Embedded *embedded, const char *directory, const char *program
                 return r;
         }
         talloc_set_destructor(embedded, embedded_destructor);
+        raise_descriptors();
         embedded->program = program ? talloc_strdup(embedded, program) : find_program(embedded);
         if (!embedded->program) {
                 return failure_set(ret_failure, FAILURE_SYSTEM,

@@ -28,9 +28,6 @@
 #define RETRY_USEC 100000U
 #define RETRY_MAX_USEC 5000000U
 
-/* A server that does not answer for so long is not there. */
-#define REPLY_USEC 30000000U
-
 typedef struct Pending {
         List link;
         uint32_t serial;
@@ -153,7 +150,7 @@ int link_request(Link *link, const ControlRecord *request, LinkDone done, void *
         pending->userdata = userdata;
         list_append(&link->pending, &pending->link);
         if (link->n_pending++ == 0) {
-                (void) event_source_arm_timer(link->timer, REPLY_USEC);
+                (void) event_source_arm_timer(link->timer, link->parts.reply_usec);
         }
         /* A failure shows as a hang-up, in the loop. */
         (void) flush(link);
@@ -210,7 +207,7 @@ static int take_reply(Link *link, const ControlRecord *record, int *fd) {
                 pending_end(link, pending, &failure, -EBADF);
         }
         if (link->n_pending > 0) {
-                (void) event_source_arm_timer(link->timer, REPLY_USEC);
+                (void) event_source_arm_timer(link->timer, link->parts.reply_usec);
         } else {
                 (void) sd_event_source_set_enabled(link->timer->source, SD_EVENT_OFF);
         }

@@ -15,10 +15,14 @@
 typedef struct Link Link;
 typedef struct LinkParts LinkParts;
 
+/* A server that does not answer for so long is not there. */
+#define LINK_REPLY_USEC UINT64_C(30000000)
+
 struct LinkParts {
         Event *event;
-        const char *path; /* of the socket; must outlive the link */
-        const char *name; /* of the domain, for the log; the same */
+        uint64_t reply_usec; /* how long an answer may take */
+        const char *path;    /* of the socket; must outlive the link */
+        const char *name;    /* of the domain, for the log; the same */
         /* The server can be connected to: not one that has ended, whose socket would start it again. */
         bool (*alive)(void *userdata);
         /* A connection begins: what was said before does not count. */

@@ -161,6 +161,7 @@ int mirror_start(Domain *domain) {
         Mirror *mirror = talloc_zero(domain, Mirror);
         LinkParts parts = {
                 .event = domain->manager->event,
+                .reply_usec = LINK_REPLY_USEC,
                 .path = domain->control_path,
                 .name = domain->name,
                 .alive = on_alive,

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "service/manager/link.h"
 #include "tests/lib/socket.h"
 #include "tests/manager/staged.h"
 #include "tests/unit/testing.h"
@@ -368,6 +369,61 @@ static void test_no_descriptor(void **state) {
         scene_end(&scene);
 }
 
+/* A server that takes questions and says nothing. */
+static bool is_alive(void *userdata) {
+        return true;
+}
+
+static void on_begun(void *userdata) {
+}
+
+static int on_record(const ControlRecord *record, void *userdata) {
+        return 0;
+}
+
+static void on_silence(const Failure *failure, int fd, void *userdata) {
+        assert_non_null(failure);
+        assert_int_equal(failure->kind, FAILURE_SERVER_LOST);
+        assert_int_equal(fd, -EBADF);
+        ++*(unsigned *) userdata;
+}
+
+static void test_silence(void **state) {
+        Staged *staged = staged_new(*state);
+        unsigned n = 0;
+        LinkParts parts = {
+                .event = staged->managed->event,
+                .reply_usec = 1000,
+                .path = scratch_path(staged->managed->scratch, "silent.control"),
+                .name = "silent",
+                .alive = is_alive,
+                .begun = on_begun,
+                .record = on_record,
+        };
+        int listener = staged_listen(parts.path), server;
+        Failure failure;
+        Link *link;
+
+        assert_int_equal(link_new(staged, &parts, &link), 0);
+        server = staged_accept(staged, listener);
+        for (unsigned i = 0; i < 2; i++) {
+                assert_int_equal(link_request(link, &(ControlRecord){ .kind = CONTROL_RELOAD }, on_silence,
+                                              &n, &failure),
+                                 0);
+        }
+        while (n < 2) {
+                staged_turn(staged);
+        }
+        /* It begins anew. */
+        close(server);
+        server = staged_accept(staged, listener);
+        link_close(link);
+        talloc_free(link);
+        close(server);
+        close(listener);
+        staged_free(staged);
+}
+
 /* Answers come in the order of the questions. */
 static void test_wrong_serial(void **state) {
         Request ring = { .kind = OPERATION_RING };
@@ -457,10 +513,11 @@ static void test_unknown(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_picture),        TEST(test_again),         TEST(test_stop),
-                TEST(test_outdated),       TEST(test_lies),          TEST(test_replies),
-                TEST(test_lost),           TEST(test_no_descriptor), TEST(test_wrong_serial),
-                TEST(test_refused_change), TEST(test_jobs),          TEST(test_unknown),
+                TEST(test_picture),      TEST(test_again),          TEST(test_stop),
+                TEST(test_outdated),     TEST(test_lies),           TEST(test_replies),
+                TEST(test_lost),         TEST(test_no_descriptor),  TEST(test_silence),
+                TEST(test_wrong_serial), TEST(test_refused_change), TEST(test_jobs),
+                TEST(test_unknown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
