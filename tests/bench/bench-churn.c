@@ -3,7 +3,8 @@
  * A VM that leaves and comes back again and again while the others stay, each of which is a process of its own, as VMs
  * are: how often a second, and what each return costs the server and the others together. A VM that comes back to ours
  * takes its seat again, of which nobody else is told; the reference server tells everybody that it left, and that
- * somebody new came.
+ * somebody new came. Beside the ratio stands what bounds it: whoever comes back has to be told of all seats, and these
+ * messages alone take the floor's time, with nothing accepted and nobody known.
  */
 
 #include <errno.h>
@@ -13,8 +14,12 @@
 
 #include "tests/bench/crowd.h"
 #include "tests/bench/figures.h"
+#include "tests/bench/floor.h"
 
 #define RETURNS 2000U
+
+/* So that what is measured is long enough. */
+#define FLOOR_TIMES 20U
 
 typedef struct Setting {
         uint32_t peers;
@@ -90,12 +95,27 @@ static Result run(const Setting *setting, SubjectKind kind) {
         return result;
 }
 
-static void print_ratio(const Result *ours, const Result *theirs) {
-        double us = ours->usec_server + ours->usec_others, them = theirs->usec_server + theirs->usec_others;
+/* What sending the messages of one return takes at least, and receiving them, in microseconds. */
+static void measure_floor(const Setting *setting, double *ret_send, double *ret_receive) {
+        uint32_t messages = FLOOR_TIMES * (3 + setting->peers * setting->vectors);
+        uint64_t receiver_nsec, n = (uint64_t) setting->peers * FLOOR_TIMES;
+        ProcessCpu cpu;
 
+        must(floor_measure(setting->peers, messages, 64, &cpu, &receiver_nsec), "measuring the floor");
+        *ret_send = usec_each(cpu.total_nsec, n);
+        *ret_receive = usec_each(receiver_nsec, n);
+}
+
+static void print_ratio(const Setting *setting, const Result *ours, const Result *theirs) {
+        double us = ours->usec_server + ours->usec_others, them = theirs->usec_server + theirs->usec_others;
+        double send, receive, most;
+
+        measure_floor(setting, &send, &receive);
         if (theirs->per_second > 0) {
-                printf("   ours: %.1f times as often, for %.2f of the cpu",
-                       ours->per_second / theirs->per_second, us / them);
+                most = 1e6 / theirs->per_second / (send > receive ? send : receive);
+                printf("   ours: %.1f times as often, for %.2f of the cpu; the messages alone: %.0f us to send, "
+                       "%.0f to receive, so %.1f times at most",
+                       ours->per_second / theirs->per_second, us / them, send, receive, most);
         }
         printf("\n");
 }
@@ -113,7 +133,7 @@ int main(void) {
                 printf("\n");
                 if (subject_exists(SUBJECT_REFERENCE)) {
                         theirs = run(&settings[i], SUBJECT_REFERENCE);
-                        print_ratio(&ours, &theirs);
+                        print_ratio(&settings[i], &ours, &theirs);
                 }
                 fflush(stdout);
         }

@@ -120,10 +120,12 @@ static void run_storm(const Storm *storm, SubjectKind kind, CrowdJoin how, const
 }
 
 static double print_floor(const Storm *storm, uint32_t batch) {
+        uint64_t receiver_nsec;
         ProcessCpu cpu;
         double usec;
 
-        must(floor_measure(storm->peers, messages_each(storm), batch, &cpu), "measuring the floor");
+        must(floor_measure(storm->peers, messages_each(storm), batch, &cpu, &receiver_nsec),
+             "measuring the floor");
         usec = usec_each(cpu.total_nsec, messages_of(storm));
         printf("%5u x %-2u  batch %-4u  %-9s  %9llu  %8s  %8s  %6.2f  %6s  %6s", storm->peers,
                storm->vectors, batch, "floor", (unsigned long long) messages_of(storm), "", "", usec, "",

@@ -201,7 +201,8 @@ static void close_pairs(Floor *run, uint32_t n) {
         }
 }
 
-static int run_both(Floor *run, ProcessCpu *ret) {
+static int run_both(Floor *run, ProcessCpu *ret, uint64_t *ret_receiver_nsec) {
+        struct rusage usage = { .ru_nsignals = 0 };
         pid_t receiver, sender;
         int report[2], status;
         ssize_t n;
@@ -221,15 +222,17 @@ static int run_both(Floor *run, ProcessCpu *ret) {
         n = read(report[0], ret, sizeof(*ret));
         close(report[0]);
         if (receiver > 0) {
-                (void) waitpid(receiver, &status, 0);
+                (void) wait4(receiver, &status, 0, &usage);
         }
         if (sender > 0) {
                 (void) waitpid(sender, &status, 0);
         }
+        *ret_receiver_nsec = timeval_nsec(&usage.ru_utime) + timeval_nsec(&usage.ru_stime);
         return n == sizeof(*ret) ? 0 : -EIO;
 }
 
-int floor_measure(uint32_t sockets, uint32_t messages, uint32_t batch, ProcessCpu *ret) {
+int floor_measure(uint32_t sockets, uint32_t messages, uint32_t batch, ProcessCpu *ret,
+                  uint64_t *ret_receiver_nsec) {
         Floor run = {
                 .n_sockets = sockets,
                 .n_messages = messages,
@@ -247,7 +250,7 @@ int floor_measure(uint32_t sockets, uint32_t messages, uint32_t batch, ProcessCp
                 n += r == 0;
         }
         if (r == 0) {
-                r = run_both(&run, ret);
+                r = run_both(&run, ret, ret_receiver_nsec);
         }
         close_pairs(&run, n);
         talloc_free(run.pairs);

@@ -9,5 +9,7 @@
 
 #include "tests/lib/process.h"
 
-/* Sends `messages` through each of `sockets`, in turns of at most `batch` a socket. *ret is what it cost the sender. */
-int floor_measure(uint32_t sockets, uint32_t messages, uint32_t batch, ProcessCpu *ret);
+/* Sends `messages` through each of `sockets`, in turns of at most `batch` a socket. *ret is what it cost the sender,
+ * *ret_receiver_nsec what it cost the receiver. */
+int floor_measure(uint32_t sockets, uint32_t messages, uint32_t batch, ProcessCpu *ret,
+                  uint64_t *ret_receiver_nsec);
