@@ -95,14 +95,18 @@ static int take_joined(Mirror *mirror, const ControlRecord *record) {
         return r;
 }
 
+/* Who leaves while the picture is still being told has never been there to our observer. */
 static int take_left(Mirror *mirror, const ControlRecord *record) {
         Domain *domain = mirror->domain;
+        PeerList *list = mirror->synced ? &domain->peers : &mirror->incoming;
 
-        if (!mirror->synced || !peerlist_find(&domain->peers, record->peer.vm_id)) {
+        if (!peerlist_find(list, record->peer.vm_id)) {
                 return -EBADMSG;
         }
-        peerlist_remove(&domain->peers, record->peer.vm_id);
-        tell_left(domain, &record->peer, record->text);
+        peerlist_remove(list, record->peer.vm_id);
+        if (mirror->synced) {
+                tell_left(domain, &record->peer, record->text);
+        }
         return 0;
 }
 
