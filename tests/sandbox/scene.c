@@ -133,13 +133,24 @@ static void notify_socket_set(const Scene *scene) {
         setenv("NOTIFY_SOCKET", path, 1);
 }
 
-ssize_t scene_tell_manager(void) {
+ssize_t scene_tell_manager(int fd) {
+        union {
+                struct cmsghdr header;
+                char bytes[CMSG_SPACE(sizeof(int))];
+        } control = { .header = { .cmsg_level = SOL_SOCKET,
+                                  .cmsg_type = SCM_RIGHTS,
+                                  .cmsg_len = CMSG_LEN(sizeof(int)) } };
         const char *where = getenv("NOTIFY_SOCKET");
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         struct iovec iov = { .iov_base = (char *) "READY=1", .iov_len = 7 };
         struct msghdr header = { .msg_name = &address, .msg_iov = &iov, .msg_iovlen = 1 };
         size_t length = strlen(where);
 
+        if (fd >= 0) {
+                memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+                header.msg_control = control.bytes;
+                header.msg_controllen = sizeof(control.bytes);
+        }
         memcpy(address.sun_path, where, length + 1);
         if (where[0] == '@') {
                 address.sun_path[0] = '\0';

@@ -61,9 +61,9 @@ void file_make(const char *directory, const char *name);
 /* In a child: all stages, or the end. */
 void scene_enter(Scene *scene, const Run *run);
 
-/* Tells $NOTIFY_SOCKET that all is ready, from a socket that is made for it, as sd_notify() would. Returns what
- * sendmsg() did. */
-ssize_t scene_tell_manager(void);
+/* Tells $NOTIFY_SOCKET that all is ready, from a socket that is made for it, as sd_notify() would, with a descriptor if
+ * `fd` is one. Returns what sendmsg() did. */
+ssize_t scene_tell_manager(int fd);
 
 /* Forks, enters, attempts. Returns the child's wait status; its exit status is the attempt's errno. */
 int attempt_in_child(Scene *scene, const Run *run, Attempt attempt);

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "policy/ivshmem-server-syscalls.h"
+#include "service/server/bag.h"
 #include "tests/sandbox/scene.h"
 
 static int try_nothing(Scene *scene) {
@@ -55,7 +56,7 @@ static int try_event_loop(Scene *scene) {
 
 static int try_notify(Scene *scene) {
         char text[64] = "";
-        int r = scene_tell_manager();
+        int r = scene_tell_manager(-EBADF);
 
         if (r <= 0) {
                 return r < 0 ? r : -EIO;
@@ -67,6 +68,19 @@ static int try_notify(Scene *scene) {
  * was let through is what counts. */
 static int none_or_full(int result) {
         return result > 0 || result == -ETOOMANYREFS ? 0 : result;
+}
+
+/* As a seat that opens is stored: its doorbells in a bag, and the bag with the manager. */
+static int try_store_doorbells(Scene *scene) {
+        const int fds[] = { eventfd(0, EFD_CLOEXEC), eventfd(0, EFD_CLOEXEC) };
+        int bag = bag_new(fds, ELEMENTS(fds), /* note= */ NULL);
+        ssize_t sent;
+
+        if (bag < 0) {
+                return none_or_full(bag);
+        }
+        sent = scene_tell_manager(bag);
+        return none_or_full(sent < 0 ? -errno : (int) sent);
 }
 
 static int try_journal(Scene *scene) {
@@ -258,6 +272,7 @@ static const struct {
         { "ring and drain a doorbell", try_doorbell },
         { "a timer of the event loop", try_event_loop },
         { "notify the manager", try_notify },
+        { "store doorbells", try_store_doorbells },
         { "write to the journal", try_journal },
         { "overflow the journal", try_journal_overflow, -EPERM },
         { "ask for the machine", try_machine },

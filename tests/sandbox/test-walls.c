@@ -225,7 +225,7 @@ static int try_notify_abstract(Scene *scene) {
         unsetenv("NOTIFY_SOCKET");
         setenv("NOTIFY_SOCKET", abstract_name, 1);
         scene_enter(scene, &enforced);
-        return scene_tell_manager() > 0 ? 0 : -EPERM;
+        return scene_tell_manager(-EBADF) > 0 ? 0 : -EPERM;
 }
 
 /* The name is learnt too late: who is not the manager stays out of reach. */
@@ -233,7 +233,7 @@ static int try_notify_stranger(Scene *scene) {
         unsetenv("NOTIFY_SOCKET");
         scene_enter(scene, &enforced);
         setenv("NOTIFY_SOCKET", abstract_name, 1);
-        return scene_tell_manager() > 0 ? 0 : -EPERM;
+        return scene_tell_manager(-EBADF) > 0 ? 0 : -EPERM;
 }
 
 static void test_abstract_notify_socket(void **state) {
