@@ -18,13 +18,14 @@
 static const struct {
         const char *name;
         ExitStatus status;
-        const char *text; /* instead of that of the error, or behind it when it begins with "; " */
+        const char *text; /* instead of that of the error */
 } error_table[] = {
         { BUS_ERROR_NO_SUCH_DOMAIN, STATUS_NO_SUCH_DOMAIN, NULL },
         { BUS_ERROR_NOT_RUNNING, STATUS_NOT_RUNNING, NULL },
         { SD_BUS_ERROR_ACCESS_DENIED, STATUS_NOT_PERMITTED, NULL },
         { SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED, STATUS_NOT_PERMITTED,
-          "; a password is needed, which can be asked for on a terminal, and without --no-ask-password" },
+          "it takes the password of an administrator, who is asked on the terminal of a login session, but not with "
+          "--no-ask-password" },
         { SD_BUS_ERROR_SERVICE_UNKNOWN, STATUS_NO_MANAGER,
           "ivshmemd, the manager, is not on the bus and cannot be started; is it installed?" },
         { SD_BUS_ERROR_NAME_HAS_NO_OWNER, STATUS_NO_MANAGER, "ivshmemd, the manager, does not run" },
@@ -40,15 +41,10 @@ ExitStatus call_failed(const Ctl *ctl, const char *what, const sd_bus_error *err
         char *text = human_safe(ctl, error && error->message ? error->message : strerror(-r));
 
         for (size_t i = 0; i < sizeof(error_table) / sizeof(*error_table); i++) {
-                const char *other = error_table[i].text;
-
-                if (strcmp(error_table[i].name, name) != 0) {
-                        continue;
+                if (strcmp(error_table[i].name, name) == 0) {
+                        return ctl_fail(error_table[i].status, "Failed to %s: %s", what,
+                                        error_table[i].text ?: text);
                 }
-                if (other && *other == ';') {
-                        return ctl_fail(error_table[i].status, "Failed to %s: %s%s", what, text, other);
-                }
-                return ctl_fail(error_table[i].status, "Failed to %s: %s", what, other ?: text);
         }
         if (r == -ECONNRESET || r == -ENOTCONN || r == -EPIPE) {
                 return ctl_fail(STATUS_NO_MANAGER, "Failed to %s: the manager closed the connection", what);

@@ -164,6 +164,9 @@ ExitStatus verb_open(Ctl *ctl) {
         if (n < first) {
                 return ctl_misuse(ctl, "give the NAME of a domain, or --socket");
         }
+        if (ctl->options.host) {
+                return ctl_misuse(ctl, "memory cannot come through ssh; run it on the other machine");
+        }
         raise_descriptors();
         status = join(ctl, &fd, &vectors);
         if (status != STATUS_OK) {

@@ -3,9 +3,11 @@
 """ivshmemctl when things go wrong that a real manager does not do at will, on a bus of its own; and unit files, which are
 systemd's, so that a real embedded manager has none."""
 
+import os
 import pathlib
+import shutil
 
-from stage import FAILED, NO_MANAGER, NO_SUCH_DOMAIN, NOT_PERMITTED, OK, USAGE, read_until, run
+from stage import FAILED, NO_MANAGER, NO_SUCH_DOMAIN, NOT_PERMITTED, OK, USAGE, Skip, read_until, run
 
 
 def errors(stage, tap):
@@ -18,7 +20,7 @@ def errors(stage, tap):
 
     with tap.case("what polkit denies is status 77"):
         stage.ctl("start", "secret").bad(NOT_PERMITTED, "Failed to start domain secret: you may not start this domain")
-        stage.ctl("start", "locked", "--no-ask-password").bad(NOT_PERMITTED, "a password is needed")
+        stage.ctl("start", "locked", "--no-ask-password").bad(NOT_PERMITTED, "it takes the password of an administrator")
 
     with tap.case("of several, each failure is said, and the first one is the status"):
         result = stage.ctl("start", "nobody", "ring", "secret", "refused")
@@ -68,6 +70,25 @@ def unit_files(stage, tap):
         stage.ctl("enable", "--now", "refused").bad(FAILED, "Failed to start domain refused")
 
 
+def far_away(stage, tap):
+    with tap.case("-H asks the manager of another machine, through ssh"):
+        bridge = shutil.which("systemd-stdio-bridge")
+        if not bridge:
+            raise Skip("systemd-stdio-bridge (systemd) is not installed")
+        folder = stage.folder / "bin"
+        folder.mkdir()
+        ssh = folder / "ssh"
+        ssh.write_text(f'#!/bin/sh\necho "$@" >{folder}/asked\nexec {bridge} "--bus-path=$DBUS_SYSTEM_BUS_ADDRESS"\n')
+        ssh.chmod(0o755)
+        path = {"PATH": f"{folder}:{os.environ['PATH']}"}
+        assert "Name=ring" in stage.ctl("show", "ring", "-H", "root@far", **path).good().lines()
+        assert "root@far systemd-stdio-bridge" in (folder / "asked").read_text()
+        stage.ctl("start", "nobody", "--host=far", **path).bad(NO_SUCH_DOMAIN, "nobody")
+        stage.ctl("open", "ring", "-H", "far", **path).bad(USAGE, "memory cannot come through ssh")
+        ssh.write_text("#!/bin/sh\necho no such host >&2\nexit 255\n")
+        stage.ctl("list", "-H", "far", **path).bad(NO_MANAGER, "no such host", "Failed to ")
+
+
 def places(stage, tap):
     with tap.case("a place without a manager is status 69, and says how to get one"):
         stage.ctl("list", "--directory=/no/such").bad(NO_MANAGER, "ivshmemd --embedded --directory /no/such")
@@ -112,6 +133,7 @@ def body(stage, tap):
     stage.start_failing_manager()
     errors(stage, tap)
     unit_files(stage, tap)
+    far_away(stage, tap)
     places(stage, tap)
 
 
