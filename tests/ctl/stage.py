@@ -7,8 +7,6 @@ import contextlib
 import json
 import os
 import pathlib
-import pty
-import select
 import shutil
 import signal
 import subprocess
@@ -16,9 +14,10 @@ import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
-from harness.process import TIMEOUT, Deadline, Process, Timeout, until  # noqa: E402  (it lives with the tests of VMs)
+from harness.process import TIMEOUT, Process, until  # noqa: E402  (it lives with the tests of VMs)
 from harness.qemu import NO_GUEST, Qemu  # noqa: E402, F401  (for tests that take it from here)
 from harness.tap import Skip, Tap  # noqa: E402
+from terminal import Terminal  # noqa: E402  (it needs the path from above)
 
 OK, FAILED, NOT_RUNNING, NO_SUCH_DOMAIN, USAGE, NO_MANAGER, NOT_PERMITTED = 0, 1, 3, 4, 64, 69, 77
 
@@ -49,58 +48,6 @@ class Result:
 
     def lines(self):
         return self.out.splitlines()
-
-
-class Terminal:
-    """A command on a terminal of its own, and what it has written there."""
-
-    def __init__(self, command, environment):
-        self._pid, self._fd = pty.fork()
-        if self._pid == 0:
-            os.execvpe(command[0], command, environment)  # does not return
-        self.text = ""
-        self._status = None
-
-    def _read(self, deadline):
-        """Reads more; False at the end."""
-        if not select.select([self._fd], [], [], deadline.left())[0]:
-            raise Timeout(f"nothing came any more after {self.text!r}")
-        try:
-            data = os.read(self._fd, 65536)
-        except OSError:  # EIO: nobody has the other side any more
-            return False
-        self.text += data.decode(errors="replace").replace("\r\n", "\n")
-        return bool(data)
-
-    def expect(self, words):
-        deadline = Deadline()
-        while words not in self.text:
-            if not self._read(deadline):
-                raise AssertionError(f"{words!r} did not come, but {self.text!r}")
-        return self
-
-    def send(self, text):
-        os.write(self._fd, text.encode())
-        return self
-
-    def end(self):
-        """Waits for its end; the exit status."""
-        deadline = Deadline()
-        while self._read(deadline):
-            pass
-        return self.wait()
-
-    def wait(self):
-        if self._status is None:
-            _, status = os.waitpid(self._pid, 0)
-            self._status = os.waitstatus_to_exitcode(status)
-        return self._status
-
-    def kill(self):
-        if self._status is None:
-            os.kill(self._pid, signal.SIGKILL)
-            self.wait()
-        os.close(self._fd)
 
 
 class Stage(contextlib.ExitStack):
