@@ -104,6 +104,29 @@ static void test_picture(void **state) {
         scene_end(&scene);
 }
 
+/* A peer that was told of leaves before the picture is whole, and another one has its seat then. */
+static void test_left_meanwhile(void **state) {
+        const ControlPeer *const *peers;
+        Scene scene;
+        size_t n;
+
+        scene_begin(&scene, *state);
+        say(&scene, domain_record("ring"));
+        say(&scene, peer_record(CONTROL_PEER, 1, 10));
+        say(&scene, peer_record(CONTROL_PEER, 2, 20));
+        say(&scene, peer_record(CONTROL_LEFT, 1, 10));
+        say(&scene, peer_record(CONTROL_LEFT, 2, 20));
+        say(&scene, peer_record(CONTROL_PEER, 1, 30));
+        say(&scene, (ControlRecord){ .kind = CONTROL_SYNCED });
+        managed_wait(scene.staged->managed, "joined ring 1");
+        peers = domain_peers(scene.domain, &n);
+        assert_int_equal(n, 1);
+        assert_true(peers[0]->since == 30);
+        assert_false(managed_heard(scene.staged->managed, "left ring 1"));
+        assert_false(managed_heard(scene.staged->managed, "joined ring 2"));
+        scene_end(&scene);
+}
+
 /* A server that was restarted gives a new picture: only what differs is told. */
 static void test_again(void **state) {
         Scene scene;
@@ -187,6 +210,11 @@ static void lie_left(Scene *scene) {
         say(scene, peer_record(CONTROL_LEFT, 1, 1));
 }
 
+static void lie_left_early(Scene *scene) {
+        say(scene, peer_record(CONTROL_PEER, 1, 1));
+        say(scene, peer_record(CONTROL_LEFT, 2, 1));
+}
+
 static void lie_reply(Scene *scene) {
         say(scene, (ControlRecord){ .kind = CONTROL_REPLY, .serial = 1 });
 }
@@ -259,9 +287,9 @@ static void lie_descriptors(Scene *scene) {
 /* Each ends the connection, and leaves no descriptor behind. */
 static void test_lies(void **state) {
         static void (*const lies[])(Scene *) = {
-                lie_name, lie_twice,    lie_synced_twice, lie_early_join,  lie_late_peer,
-                lie_left, lie_reply,    lie_request,      lie_bytes,       lie_short,
-                lie_long, lie_too_many, lie_descriptor,   lie_descriptors,
+                lie_name,  lie_twice,      lie_synced_twice, lie_early_join, lie_late_peer,
+                lie_left,  lie_left_early, lie_reply,        lie_request,    lie_bytes,
+                lie_short, lie_long,       lie_too_many,     lie_descriptor, lie_descriptors,
         };
 
         for (size_t i = 0; i < sizeof(lies) / sizeof(*lies); i++) {
@@ -513,11 +541,11 @@ static void test_unknown(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_picture),      TEST(test_again),          TEST(test_stop),
-                TEST(test_outdated),     TEST(test_lies),           TEST(test_replies),
-                TEST(test_lost),         TEST(test_no_descriptor),  TEST(test_silence),
-                TEST(test_wrong_serial), TEST(test_refused_change), TEST(test_jobs),
-                TEST(test_unknown),
+                TEST(test_picture), TEST(test_left_meanwhile), TEST(test_again),
+                TEST(test_stop),    TEST(test_outdated),       TEST(test_lies),
+                TEST(test_replies), TEST(test_lost),           TEST(test_no_descriptor),
+                TEST(test_silence), TEST(test_wrong_serial),   TEST(test_refused_change),
+                TEST(test_jobs),    TEST(test_unknown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
