@@ -180,12 +180,15 @@ static int read_property(Systemd *systemd, const Unit *unit, const char *path, c
         return r;
 }
 
-static int read_properties(Systemd *systemd, const Unit *unit, const char *path) {
+/* All that matters; of one that is as it was before a reload only what could have been missed of a crash. */
+static int read_properties(Systemd *systemd, const Unit *unit, const char *path, bool known) {
         const char *interface, *property;
         int r = 0;
 
         for (size_t i = 0; r >= 0 && (property = unit_property(i, &interface)); i++) {
-                r = read_property(systemd, unit, path, interface, property);
+                if (!known || strcmp(property, "MainPID") == 0) {
+                        r = read_property(systemd, unit, path, interface, property);
+                }
         }
         return r;
 }
@@ -195,11 +198,14 @@ static int read_properties(Systemd *systemd, const Unit *unit, const char *path)
 static int take_row(Systemd *systemd, const char *name, const char *active_state, const char *path) {
         char domain[DOMAIN_NAME_MAX + 1], *copy;
         Unit *unit;
+        bool known;
 
         if (!units_domain_of_name(name, domain, sizeof(domain))) {
                 return 0;
         }
-        unit = units_get(systemd->units, domain);
+        unit = units_find(systemd->units, domain);
+        known = unit && strcmp(unit->active_state, active_state) == 0;
+        unit = unit ?: units_get(systemd->units, domain);
         copy = unit ? talloc_strdup(unit, active_state) : NULL;
         if (!copy) {
                 return -ENOMEM;
@@ -208,7 +214,7 @@ static int take_row(Systemd *systemd, const char *name, const char *active_state
         unit->active_state = copy;
         unit->listed = true;
         systemd_tell(systemd, unit);
-        return strcmp(active_state, "inactive") == 0 ? 0 : read_properties(systemd, unit, path);
+        return strcmp(active_state, "inactive") == 0 ? 0 : read_properties(systemd, unit, path, known);
 }
 
 static void drop_unlisted(Systemd *systemd) {

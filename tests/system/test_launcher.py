@@ -78,7 +78,7 @@ def body(machine):
         check_in_step(machine, "ring")
         stop(machine, "ring")
         assert prop(machine, "ring", "State") == "stopped"
-        for unit in (service_of("ring"), "ivshmem@ring.socket"):
+        for unit in (service_of("ring"), "ivshmem@ring.socket", "ivshmem-control@ring.socket"):
             assert machine.show(unit, "ActiveState") == "inactive", unit
         assert not machine.path(socket_of("ring")).exists()
 
@@ -94,7 +94,7 @@ def body(machine):
         machine.systemctl("start", "ivshmem@ring.socket")
         peer = machine.peer("ring", vectors=2)
         until_is(machine, "ring", "State", "running")
-        peer.close()
+        until_is(machine, "ring", "NPeers", 1)
 
     with machine.case("a server that was killed is followed to its successor"):
         before = main_pid(machine, "ring")
@@ -102,6 +102,7 @@ def body(machine):
         until(lambda: main_pid(machine, "ring") not in (0, before), "there is a successor")
         until_is(machine, "ring", "State", "running")
         check_in_step(machine, "ring")
+        until_is(machine, "ring", "NPeers", 1)
 
     with machine.case("a manager that was killed or restarted finds all, and no domain notices"):
         pid = main_pid(machine, "ring")
@@ -112,6 +113,9 @@ def body(machine):
         assert prop(machine, "ring", "State") == "running"
         check_in_step(machine, "ring")
         assert main_pid(machine, "ring") == pid
+        until_is(machine, "ring", "NPeers", 1)
+        peer.close()
+        until_is(machine, "ring", "NPeers", 0)
 
     for what in ("daemon-reload", "daemon-reexec"):
         with machine.case(f"systemd is followed after {what}"):
