@@ -11,18 +11,8 @@
 
 /* Enough for every corner, and few enough for many runs a second. */
 #define SEATS_MAX 24U
+#define IDENTITIES_MAX 10U
 #define STEPS_MAX 200U
-
-static DriverConfig draw_config(Source *source) {
-        static const uint32_t vectors[] = { 1, 2, 3, 8, 64 };
-        DriverConfig config = { 0 };
-
-        config.topology = source_draw(source, 2) > 0 ? TOPOLOGY_STAR : TOPOLOGY_MESH;
-        config.vectors = vectors[source_draw(source, sizeof(vectors) / sizeof(*vectors))];
-        config.max_peers = 1 + source_draw(source, SEATS_MAX);
-        config.identities = 1 + source_draw(source, 10);
-        return config;
-}
 
 static void expect(const Driver *driver, bool good, uint32_t step) {
         if (!good) {
@@ -33,7 +23,7 @@ static void expect(const Driver *driver, bool good, uint32_t step) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         Source source = source_from_bytes(data, size);
-        DriverConfig config = draw_config(&source);
+        DriverConfig config = source_draw_config(&source, SEATS_MAX, IDENTITIES_MAX);
         Driver *driver;
         uint32_t step;
 

@@ -46,6 +46,17 @@ uint32_t source_draw(Source *source, uint32_t bound) {
         return source->bytes ? draw_bytes(source, bound) : (uint32_t) (next_mixed(source) % bound);
 }
 
+DriverConfig source_draw_config(Source *source, uint32_t seats_max, uint32_t identities_max) {
+        static const uint32_t vectors[] = { 1, 2, 3, 8, 64 };
+        DriverConfig config = { 0 };
+
+        config.topology = source_draw(source, 2) > 0 ? TOPOLOGY_STAR : TOPOLOGY_MESH;
+        config.vectors = vectors[source_draw(source, sizeof(vectors) / sizeof(*vectors))];
+        config.max_peers = 1 + source_draw(source, seats_max);
+        config.identities = 1 + source_draw(source, identities_max);
+        return config;
+}
+
 static bool step_join(Driver *driver, Source *source) {
         return driver_join(driver, (int) source_draw(source, driver->config.identities));
 }

@@ -26,6 +26,9 @@ uint32_t source_draw(Source *source, uint32_t bound);
 /* Whether bytes are used up; never with a seed. */
 bool source_is_dry(const Source *source);
 
+/* A domain of at most so many seats and identities. */
+DriverConfig source_draw_config(Source *source, uint32_t seats_max, uint32_t identities_max);
+
 /* Does one step of the script to both. Draws the kind of step evenly. */
 bool script_step(Driver *driver, Source *source);
 

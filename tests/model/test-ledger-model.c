@@ -21,17 +21,6 @@
 #define SEATS_MAX 6U
 #define IDENTITIES_MAX 9U
 
-static DriverConfig draw_config(Source *source) {
-        static const uint32_t vectors[] = { 1, 2, 3, 8, 64 };
-        DriverConfig config = { 0 };
-
-        config.topology = source_draw(source, 2) > 0 ? TOPOLOGY_STAR : TOPOLOGY_MESH;
-        config.vectors = vectors[source_draw(source, sizeof(vectors) / sizeof(*vectors))];
-        config.max_peers = 1 + source_draw(source, SEATS_MAX);
-        config.identities = 1 + source_draw(source, IDENTITIES_MAX);
-        return config;
-}
-
 static Keeper *new_keeper(Driver *driver, uint32_t trials, uint64_t seed) {
         const LedgerShape shape = {
                 .memory_size = UINT64_C(1) << 26,
@@ -64,7 +53,7 @@ static bool run_steps(Driver *driver, Source *source, uint64_t seed, uint32_t n_
 
 static bool run_seed(void *ctx, uint64_t seed, uint32_t n_steps, KeeperDeaths *deaths) {
         Source source = source_from_seed(seed);
-        DriverConfig config = draw_config(&source);
+        DriverConfig config = source_draw_config(&source, SEATS_MAX, IDENTITIES_MAX);
         Driver *driver;
         uint32_t step;
         bool good;

@@ -6,17 +6,8 @@
 #include <string.h>
 
 #include "service/core/definition.h"
+#include "tests/unit/definitions.h"
 #include "tests/unit/testing.h"
-
-static Definition *parsed(void *ctx, const char *text) {
-        Definition *definition = NULL;
-        char *error = NULL;
-
-        if (definition_parse(ctx, "f", text, strlen(text), &definition, &error) < 0) {
-                fail_msg("%s", error);
-        }
-        return definition;
-}
 
 /* ---- Definitions that did not come from text ---- */
 
@@ -139,9 +130,9 @@ static void test_validate(void **state) {
         };
 
         for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-                Definition *definition = parsed(*state,
-                                                "[Domain]\nSize=4K\n[Access]\nUser=alice\n"
-                                                "[Peer a]\nVMID=0\nUser=0\n[Peer b]\nVMID=1\nUser=0\n");
+                Definition *definition = definition_of(
+                        *state, "[Domain]\nSize=4K\n[Access]\nUser=alice\n"
+                                "[Peer a]\nVMID=0\nUser=0\n[Peer b]\nVMID=1\nUser=0\n");
                 char *error = NULL;
 
                 assert_int_equal(definition_validate(*state, definition, &error), 0);
@@ -178,7 +169,7 @@ static int lookup_group(const char *name, uint32_t *ret_gid, void *userdata) {
 static const PrincipalLookup principals = { .user = lookup_user, .group = lookup_group };
 
 static void test_resolve(void **state) {
-        Definition *definition = parsed(
+        Definition *definition = definition_of(
                 *state, "[Domain]\nSize=4K\nOwner=alice\nPath=/x\nPathUser=alice\nPathGroup=kvm\n"
                         "[Access]\nUser=0 alice\nGroup=kvm\nMachine=alice\n"
                         "[Peer a]\nVMID=0\nUser=alice\n");
@@ -219,7 +210,7 @@ static void test_resolve_failures(void **state) {
 
         for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
                 char *text = talloc_asprintf(*state, "[Domain]\nSize=4K\n%s", rows[i].text), *error = NULL;
-                Definition *definition = parsed(*state, text);
+                Definition *definition = definition_of(*state, text);
 
                 assert_int_equal(definition_resolve(*state, definition, &principals, &error),
                                  rows[i].result);
@@ -258,10 +249,10 @@ static void test_fixed_changes(void **state) {
                   "Size HugePages NUMANodes NUMAPolicy Prefault Path PathUser PathGroup PathMode PathLabel Keep WipeWhenIdle "
                   "Vectors MaxPeers Topology VMID " },
         };
-        Definition *running = parsed(*state, RUNNING);
+        Definition *running = definition_of(*state, RUNNING);
 
         for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-                Definition *reloaded = parsed(*state, rows[i].text);
+                Definition *reloaded = definition_of(*state, rows[i].text);
                 const char **changes = definition_fixed_changes(*state, running, reloaded);
                 char *joined = talloc_strdup(*state, "");
 
@@ -294,7 +285,8 @@ static void test_equal(void **state) {
         const size_t n = sizeof(texts) / sizeof(*texts);
 
         for (size_t i = 0; i < n * n; i++) {
-                Definition *a = parsed(*state, texts[i / n]), *b = parsed(*state, texts[i % n]);
+                Definition *a = definition_of(*state, texts[i / n]),
+                           *b = definition_of(*state, texts[i % n]);
 
                 assert_int_equal(definition_equal(a, b), i / n == i % n);
                 talloc_free(a);
@@ -352,7 +344,7 @@ static void test_no_memory(void **state) {
 }
 
 static void test_no_memory_to_print(void **state) {
-        Definition *definition = parsed(*state, RUNNING);
+        Definition *definition = definition_of(*state, RUNNING);
         char *text = NULL;
         size_t n;
 

@@ -7,17 +7,8 @@
 
 #include "service/core/definition.h"
 #include "service/core/limits.h"
+#include "tests/unit/definitions.h"
 #include "tests/unit/testing.h"
-
-static Definition *parsed(void *ctx, const char *text) {
-        Definition *definition = NULL;
-        char *error = NULL;
-
-        if (definition_parse(ctx, "f", text, strlen(text), &definition, &error) < 0) {
-                fail_msg("%s", error);
-        }
-        return definition;
-}
 
 /* Every key, in canonical order and form. */
 static const char full[] = "[Domain]\n"
@@ -59,7 +50,7 @@ static const char full[] = "[Domain]\n"
                            "Label=x\n";
 
 static void test_each_key(void **state) {
-        Definition *definition = parsed(*state, full);
+        Definition *definition = definition_of(*state, full);
         char *text = definition_print(definition, definition);
         const char *section, *key, *standard;
         char line[64];
@@ -75,7 +66,7 @@ static void test_each_key(void **state) {
 }
 
 static void test_values(void **state) {
-        Definition *definition = parsed(*state, full);
+        Definition *definition = definition_of(*state, full);
         const Reservation *peer = definition->reservations;
 
         assert_int_equal(definition->log_level, LOG_DEBUG);
@@ -107,7 +98,7 @@ static void test_values(void **state) {
 }
 
 static void test_defaults(void **state) {
-        Definition *definition = NULL, *other = parsed(*state, "[Domain]\nSize=4K\n");
+        Definition *definition = NULL, *other = definition_of(*state, "[Domain]\nSize=4K\n");
 
         assert_int_equal(definition_new(*state, &definition), 0);
         assert_null(definition->description);
@@ -140,7 +131,7 @@ static void test_defaults_are_not_printed(void **state) {
                         last = section;
                 }
         }
-        definition = parsed(*state, text);
+        definition = definition_of(*state, text);
         printed = definition_print(definition, definition);
         assert_string_equal(printed, "[Domain]\nSize=4K\nNUMANodes=0\nPath=/x\n");
         talloc_free(definition);
@@ -159,7 +150,7 @@ static void test_long_lists_are_folded(void **state) {
 #undef LETTERS_30
 
         for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
-                Definition *definition = parsed(*state, texts[i]);
+                Definition *definition = definition_of(*state, texts[i]);
 
                 assert_string_equal(definition_print(definition, definition), texts[i]);
                 talloc_free(definition);
@@ -286,7 +277,7 @@ static void test_random_definitions(void **state) {
                 if (definition_validate(*state, definition, &error) < 0) {
                         fail_msg("seed %llu: %s\n%s", (unsigned long long) seed, error, text);
                 }
-                again = parsed(*state, text);
+                again = definition_of(*state, text);
                 text_again = definition_print(*state, again);
                 assert_string_equal(text_again, text);
                 assert_true(definition_equal(definition, again));
@@ -319,7 +310,7 @@ static void test_largest_text(void **state) {
         assert_int_equal(definition_validate(*state, definition, &error), 0);
         text = definition_print(*state, definition);
         assert_true(strlen(text) <= DEFINITION_TEXT_MAX);
-        again = parsed(*state, text);
+        again = definition_of(*state, text);
         assert_true(definition_equal(definition, again));
         talloc_free(text);
         talloc_free(definition);

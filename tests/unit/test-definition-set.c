@@ -5,21 +5,12 @@
 #include <string.h>
 
 #include "service/core/definition.h"
+#include "tests/unit/definitions.h"
 #include "tests/unit/testing.h"
 
 #define FULL                                                                                                    \
         "[Domain]\nDescription=x\nOwner=1000\nSize=1M\nPath=/dev/shm/x\nPathUser=root\nVectors=4\n\n[Access]\n" \
         "User=alice bob\nGroup=kvm\n\n[Peer router]\nVMID=0\nMachine=a-*\n"
-
-static Definition *parsed(void *ctx, const char *text) {
-        Definition *definition = NULL;
-        char *error = NULL;
-
-        if (definition_parse(ctx, "f", text, strlen(text), &definition, &error) < 0) {
-                fail_msg("%s", error);
-        }
-        return definition;
-}
 
 /* What is set, and the text of the definition then. */
 static const struct {
@@ -49,7 +40,7 @@ static const struct {
 
 static void test_changes(void **state) {
         for (size_t i = 0; i < sizeof(changes) / sizeof(*changes); i++) {
-                Definition *definition = parsed(*state, FULL);
+                Definition *definition = definition_of(*state, FULL);
                 char *error = NULL, *text;
 
                 if (definition_set(*state, definition, changes[i].peer, changes[i].key, changes[i].value,
@@ -92,7 +83,7 @@ static const struct {
 };
 
 static void test_refusals(void **state) {
-        Definition *definition = parsed(*state, FULL);
+        Definition *definition = definition_of(*state, FULL);
         char *before = definition_print(*state, definition);
 
         for (size_t i = 0; i < sizeof(refusals) / sizeof(*refusals); i++) {
@@ -112,7 +103,7 @@ static void test_refusals(void **state) {
 
 /* A section that was begun and not given a VM ID. */
 static void test_peer_without_id(void **state) {
-        Definition *definition = parsed(*state, FULL);
+        Definition *definition = definition_of(*state, FULL);
         char *error = NULL;
 
         assert_int_equal(definition_set(*state, definition, "fw", "User", "root", &error), 0);
@@ -129,7 +120,7 @@ static void test_peer_without_id(void **state) {
 }
 
 static void test_copy(void **state) {
-        Definition *definition = parsed(*state, FULL), *copy = NULL;
+        Definition *definition = definition_of(*state, FULL), *copy = NULL;
 
         assert_int_equal(definition_copy(*state, definition, &copy), 0);
         assert_true(definition_equal(definition, copy));

@@ -16,22 +16,39 @@ static bool is_power_of_two(uint32_t n) {
         return n && !(n & (n - 1));
 }
 
-/* Stuck readers, each filling its first window. */
-static void test_first_windows_shrink_and_never_close(void **state) {
-        Inflight inflight = inflight_begin(16384, 0); /* a budget of 12288 */
-        uint32_t last = inflight_first_window(&inflight), total = 0;
+static uint32_t first_window(const Inflight *inflight) {
+        return inflight_first_window(inflight);
+}
 
-        assert_int_equal(last, WINDOW_FIRST_MAX);
-        for (int i = 0; i < 1000; i++) {
-                uint32_t window = inflight_first_window(&inflight);
+static uint32_t largest_window(const Inflight *inflight) {
+        return inflight_next_window(inflight, WINDOW_MAX);
+}
+
+/* So many stuck readers that the last one has the least: each fills the window that it is given, and none is given more
+ * than the one before it. Returns what is unread of all. */
+static uint32_t fill_windows(Inflight *inflight, uint32_t n,
+                             uint32_t (*window_of)(const Inflight *inflight)) {
+        uint32_t last = window_of(inflight), total = 0;
+
+        for (uint32_t i = 0; i < n; i++) {
+                uint32_t window = window_of(inflight);
 
                 assert_true(is_power_of_two(window));
                 assert_in_range(window, WINDOW_MIN, last);
-                inflight_add(&inflight, window);
+                inflight_add(inflight, window);
                 total += window;
                 last = window;
         }
         assert_int_equal(last, WINDOW_MIN);
+        return total;
+}
+
+static void test_first_windows_shrink_and_never_close(void **state) {
+        Inflight inflight = inflight_begin(16384, 0); /* a budget of 12288 */
+        uint32_t total;
+
+        assert_int_equal(inflight_first_window(&inflight), WINDOW_FIRST_MAX);
+        total = fill_windows(&inflight, 1000, first_window);
         /* A thousand of them leave room in what the kernel allows. */
         assert_true(total < 12288 + 1000 * WINDOW_MIN);
         inflight_remove(&inflight, total);
@@ -71,20 +88,9 @@ static void test_who_reads_is_not_held_up_by_stuck_ones(void **state) {
 /* Who reads until it has the largest window and then stops; one after another. */
 static void test_grown_windows_shrink_too(void **state) {
         Inflight inflight = inflight_begin(4096, 0); /* a budget of 3072 */
-        uint32_t last = inflight_next_window(&inflight, WINDOW_MAX), total = 0;
 
-        assert_int_equal(last, WINDOW_MAX);
-        for (int i = 0; i < 200; i++) {
-                uint32_t window = inflight_next_window(&inflight, WINDOW_MAX);
-
-                assert_true(is_power_of_two(window));
-                assert_in_range(window, WINDOW_MIN, last);
-                inflight_add(&inflight, window);
-                total += window;
-                last = window;
-        }
-        assert_int_equal(last, WINDOW_MIN);
-        assert_true(total < 3072 + 200 * WINDOW_MIN);
+        assert_int_equal(largest_window(&inflight), WINDOW_MAX);
+        assert_true(fill_windows(&inflight, 200, largest_window) < 3072 + 200 * WINDOW_MIN);
 }
 
 static void test_each_peer_is_certain_of_the_least(void **state) {

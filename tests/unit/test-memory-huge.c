@@ -110,14 +110,19 @@ static void test_all_of_the_pool(void **state) {
         talloc_free(memory);
 }
 
-static void test_short_pool(void **state) {
-        Definition definition = huge_definition(2 * PAGES);
-
+/* It takes twice what there is. */
+static void refuse_for_want_of_pages(void *ctx, const Definition *definition) {
         snprintf(error, sizeof(error),
                  "Size=32M needs 16 pages of 2M, and " POOL " has 8 free: as root, run: echo %llu >" POOL
                  "/nr_hugepages",
                  (unsigned long long) huge_pool_number(&pool, "nr_hugepages") + PAGES);
-        memory_refuse(*state, &definition, -ENOSPC, error);
+        memory_refuse(ctx, definition, -ENOSPC, error);
+}
+
+static void test_short_pool(void **state) {
+        Definition definition = huge_definition(2 * PAGES);
+
+        refuse_for_want_of_pages(*state, &definition);
         assert_int_equal(free_pages(), PAGES);
 }
 
@@ -285,11 +290,7 @@ static void test_mount_second_server(void **state) {
 static void test_mount_short_pool(void **state) {
         Definition definition = mount_definition(2 * PAGES);
 
-        snprintf(error, sizeof(error),
-                 "Size=32M needs 16 pages of 2M, and " POOL " has 8 free: as root, run: echo %llu >" POOL
-                 "/nr_hugepages",
-                 (unsigned long long) huge_pool_number(&pool, "nr_hugepages") + PAGES);
-        memory_refuse(*state, &definition, -ENOSPC, error);
+        refuse_for_want_of_pages(*state, &definition);
         assert_int_equal(access(path, F_OK), -1);
 }
 
