@@ -72,6 +72,7 @@ static const LedgerConnection *connection_of(const LedgerImage *image, uint32_t 
 /* Each seat is taken, left, and where somebody sits taken again. */
 static void save(const LedgerImage *image, Ledger *ledger) {
         ledger_format(ledger, &image->shape);
+        ledger_set_file(ledger, image->file);
         for (uint32_t i = 0; i < seats_opened(image->seats); i++) {
                 uint32_t vm_id = seats_opened_id(image->seats, i);
                 const LedgerConnection somebody = { .feed = { .vm_id = vm_id }, .serial = 1 };
@@ -91,6 +92,7 @@ static void check_same(const LedgerImage *image, const LedgerImage *again) {
         FUZZ_CHECK(strcmp(expected, text) == 0);
         FUZZ_CHECK(memcmp(&image->shape, &again->shape, sizeof(image->shape)) == 0);
         FUZZ_CHECK(image->last_serial == again->last_serial);
+        FUZZ_CHECK(image->file == again->file);
         for (uint32_t id = 0; id < image->shape.max_peers; id++) {
                 FUZZ_CHECK(seats_get(image->seats, id)->left == seats_get(again->seats, id)->left);
         }

@@ -189,6 +189,28 @@ static Domain batch_too_long(void) {
         return domain;
 }
 
+static Domain file(void) {
+        Domain domain = told();
+
+        ledger_set_file(domain.ledger, LEDGER_FILE_OURS);
+        return domain;
+}
+
+/* As the version before had it. */
+static Domain version_1(void) {
+        Domain domain = mesh();
+
+        domain.ledger->version = 1;
+        return domain;
+}
+
+static Domain version_to_come(void) {
+        Domain domain = told();
+
+        domain.ledger->version = LEDGER_VERSION + 1;
+        return domain;
+}
+
 static const struct {
         const char *name;
         Domain (*live)(void);
@@ -206,6 +228,9 @@ static const struct {
         { "batch-in-part", batch_in_part },
         { "batch-of-leaf", batch_of_leaf },
         { "batch-too-long", batch_too_long },
+        { "file", file },
+        { "version-1", version_1 },
+        { "version-to-come", version_to_come },
 };
 
 static void write_input(const char *folder, const char *name, const Domain *domain) {
