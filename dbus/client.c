@@ -195,9 +195,13 @@ static size_t find_grant(const Client *client, const char *name) {
         return i;
 }
 
-bool client_sees(const Client *client, const Domain *domain) {
-        return client->privileged || client->sees_all || client->uid == domain_owner(domain) ||
+bool client_sees_of(const Client *client, const Domain *domain, uint32_t owner) {
+        return client->privileged || client->sees_all || client->uid == owner ||
                find_grant(client, domain_name(domain)) < client->n_granted;
+}
+
+bool client_sees(const Client *client, const Domain *domain) {
+        return client_sees_of(client, domain, domain_owner(domain));
 }
 
 static void drop_grant(Client *client, size_t i) {

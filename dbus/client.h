@@ -45,6 +45,9 @@ int client_new_from_socket(Connection *connection, int fd, Client **ret);
 /* Whether a domain exists for this client. */
 bool client_sees(const Client *client, const Domain *domain);
 
+/* The same if it belonged to this user. */
+bool client_sees_of(const Client *client, const Domain *domain, uint32_t owner);
+
 /* Polkit lets it inspect a domain from now on; all for NULL. -ENOMEM. */
 int client_grant(Client *client, const char *name);
 

@@ -9,6 +9,7 @@
 
 #include "dbus/bus-parts.h"
 #include "dbus/names.h"
+#include "dbus/owners.h"
 #include "service/base/log.h"
 
 #define PROPERTIES_INTERFACE "org.freedesktop.DBus.Properties"
@@ -16,6 +17,8 @@
 
 /* After everything else of a turn, so that what happens in it is told together. */
 #define FLUSH_PRIORITY (SD_EVENT_PRIORITY_NORMAL + 10)
+
+#define NO_OWNER UINT32_MAX
 
 typedef struct Change {
         Domain *domain;
@@ -27,12 +30,15 @@ struct Signals {
         Change *changes; /* not told yet; a domain may be in it more than once */
         size_t n, size;
         EventSource *flush;
+        Owners owners;
 };
 
 /* What a signal is about, and what goes into it. */
 typedef struct Telling {
         Domain *domain;
-        const char *path; /* of the domain */
+        uint32_t owner;     /* who may see it if this is its owner... */
+        uint32_t not_owner; /* ...and not if this was; NO_OWNER: whoever it was */
+        const char *path;   /* of the domain */
         const char *object, *interface, *member;
         int (*append)(sd_bus_message *message, const struct Telling *telling);
         DomainChanges changes;
@@ -66,7 +72,11 @@ static int tell_client(const Client *client, const Telling *telling) {
 static void tell(const Client *client, const Telling *telling) {
         Connection *connection = client->connection;
 
-        if (!client->subscribed || !client_sees(client, telling->domain) || connection->gone) {
+        if (!client->subscribed || connection->gone ||
+            !client_sees_of(client, telling->domain, telling->owner)) {
+                return;
+        }
+        if (telling->not_owner != NO_OWNER && client_sees_of(client, telling->domain, telling->not_owner)) {
                 return;
         }
         if (!connection_is_congested(connection)) {
@@ -76,8 +86,12 @@ static void tell(const Client *client, const Telling *telling) {
         }
 }
 
-static void tell_all(Signals *signals, Telling *telling) {
+/* Tells those who see a domain that belongs to `owner`, but for those who would if it belonged to `not_owner`. */
+static void tell_some(Signals *signals, Telling *telling, uint32_t owner, uint32_t not_owner) {
         char *path;
+
+        telling->owner = owner;
+        telling->not_owner = not_owner;
 
         if (sd_bus_path_encode(BUS_DOMAIN_PATH, domain_name(telling->domain), &path) < 0) {
                 return;
@@ -90,6 +104,10 @@ static void tell_all(Signals *signals, Telling *telling) {
                 }
         }
         free(path);
+}
+
+static void tell_all(Signals *signals, Telling *telling) {
+        tell_some(signals, telling, domain_owner(telling->domain), NO_OWNER);
 }
 
 static bool anybody_listens(const Bus *bus) {
@@ -179,12 +197,7 @@ static int make_room(Signals *signals) {
         return 0;
 }
 
-static void on_domain_changed(Domain *domain, DomainChanges changes, void *userdata) {
-        Signals *signals = talloc_get_type_abort(userdata, Signals);
-
-        if (!anybody_listens(signals->bus)) {
-                return;
-        }
+static void gather_change(Signals *signals, Domain *domain, DomainChanges changes) {
         if (signals->n > 0 && signals->changes[signals->n - 1].domain == domain) {
                 signals->changes[signals->n - 1].changes |= changes;
                 return;
@@ -240,7 +253,7 @@ static int append_interfaces_removed(sd_bus_message *message, const Telling *tel
         return sd_bus_message_append(message, "oas", telling->path, 1, domain_interface.name);
 }
 
-static void on_domain_added(Domain *domain, void *userdata) {
+static void tell_appeared(Signals *signals, Domain *domain, uint32_t owner, uint32_t not_owner) {
         Telling object = {
                 .domain = domain,
                 .object = BUS_PATH,
@@ -256,21 +269,11 @@ static void on_domain_added(Domain *domain, void *userdata) {
                 .append = append_domain,
         };
 
-        tell_all(userdata, &object);
-        tell_all(userdata, &ours);
+        tell_some(signals, &object, owner, not_owner);
+        tell_some(signals, &ours, owner, not_owner);
 }
 
-/* What polkit said was about this one, not about another one by its name. */
-static void forget_grants(const Bus *bus, const char *name) {
-        LIST_FOREACH(i, &bus->connections) {
-                LIST_FOREACH(j, &list_entry(i, Connection, link)->clients) {
-                        client_revoke(list_entry(j, Client, link), name);
-                }
-        }
-}
-
-static void on_domain_removed(Domain *domain, void *userdata) {
-        Signals *signals = talloc_get_type_abort(userdata, Signals);
+static void tell_disappeared(Signals *signals, Domain *domain, uint32_t owner, uint32_t not_owner) {
         Telling object = {
                 .domain = domain,
                 .object = BUS_PATH,
@@ -286,11 +289,63 @@ static void on_domain_removed(Domain *domain, void *userdata) {
                 .append = append_domain,
         };
 
-        tell_all(signals, &object);
-        tell_all(signals, &ours);
+        tell_some(signals, &object, owner, not_owner);
+        tell_some(signals, &ours, owner, not_owner);
+}
+
+/* Out of memory its next owner is taken for the one that it always had. */
+static void remember_owner(Domain *domain, void *userdata) {
+        Signals *signals = talloc_get_type_abort(userdata, Signals);
+
+        (void) owners_put(signals, &signals->owners, domain, domain_owner(domain));
+}
+
+static void on_domain_added(Domain *domain, void *userdata) {
+        Signals *signals = talloc_get_type_abort(userdata, Signals);
+
+        remember_owner(domain, signals);
+        tell_appeared(signals, domain, domain_owner(domain), NO_OWNER);
+}
+
+/* What polkit said was about this one, not about another one by its name. */
+static void forget_grants(const Bus *bus, const char *name) {
+        LIST_FOREACH(i, &bus->connections) {
+                LIST_FOREACH(j, &list_entry(i, Connection, link)->clients) {
+                        client_revoke(list_entry(j, Client, link), name);
+                }
+        }
+}
+
+static void on_domain_removed(Domain *domain, void *userdata) {
+        Signals *signals = talloc_get_type_abort(userdata, Signals);
+
+        tell_disappeared(signals, domain, domain_owner(domain), NO_OWNER);
+        owners_remove(&signals->owners, domain);
         forget_changes(signals, domain);
         forget_grants(signals->bus, domain_name(domain));
         bus_check_idle(signals->bus);
+}
+
+/* It is gone for those who saw it as its owners, and there for its new ones. */
+static void check_owner(Signals *signals, Domain *domain) {
+        uint32_t now = domain_owner(domain), before = owners_get(&signals->owners, domain, now);
+
+        if (now != before) {
+                tell_disappeared(signals, domain, before, now);
+                tell_appeared(signals, domain, now, before);
+                remember_owner(domain, signals);
+        }
+}
+
+static void on_domain_changed(Domain *domain, DomainChanges changes, void *userdata) {
+        Signals *signals = talloc_get_type_abort(userdata, Signals);
+
+        if (changes & DOMAIN_CHANGED_DEFINITION) {
+                check_owner(signals, domain);
+        }
+        if (anybody_listens(signals->bus)) {
+                gather_change(signals, domain, changes);
+        }
 }
 
 /* ---- Peers ---- */
@@ -379,6 +434,7 @@ int signals_new(Bus *bus, Signals **ret) {
                 talloc_free(signals);
                 return r;
         }
+        manager_foreach(bus->manager, remember_owner, signals);
         manager_observe(bus->manager, &ops);
         *ret = signals;
         return 0;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "dbus/names.h"
+#include "dbus/owners.h"
 #include "tests/bus/stage.h"
 #include "tests/unit/testing.h"
 
@@ -182,6 +183,60 @@ static void test_only_what_may_be_seen(void **state) {
         done(stage, &heard);
 }
 
+static void test_a_domain_that_changes_hands(void **state) {
+        Heard heard;
+        Stage *stage = begin(state, &heard, /* subscribe= */ true);
+        Domain *domain = fake_domain_add(stage->manager, "ring", 0),
+               *other = fake_domain_add(stage->manager, "other", 0);
+
+        stage_demote(stage, STRANGER);
+        hear(stage);
+        heard.last[0] = '\0';
+        change(other, DOMAIN_CHANGED_DEFINITION);
+        domain->owner = STRANGER;
+        change(domain, DOMAIN_CHANGED_DEFINITION | DOMAIN_CHANGED_STATE);
+        hear(stage);
+        assert_string_equal(heard.last, "InterfacesAdded /org/ivshmem1\n"
+                                        "DomainAdded /org/ivshmem1\n"
+                                        "PropertiesChanged /org/ivshmem1/domain/ring\n");
+        heard.last[0] = '\0';
+        domain->owner = 0;
+        change(domain, DOMAIN_CHANGED_DEFINITION);
+        hear(stage);
+        assert_string_equal(heard.last, "InterfacesRemoved /org/ivshmem1\n"
+                                        "DomainRemoved /org/ivshmem1\n");
+        /* Root saw it all the time. */
+        stage_side(stage)->privileged = true;
+        heard.last[0] = '\0';
+        domain->owner = STRANGER;
+        change(domain, DOMAIN_CHANGED_DEFINITION);
+        hear(stage);
+        assert_string_equal(heard.last, "PropertiesChanged /org/ivshmem1/domain/ring\n");
+        done(stage, &heard);
+}
+
+static void test_owners(void **state) {
+        Owners owners = { 0 };
+        char domains[100]; /* whose addresses are as good as any */
+
+        for (size_t i = 0; i < 100; i++) {
+                size_t each = i * 37 % 100;
+
+                assert_int_equal(
+                        owners_put(*state, &owners, (const Domain *) &domains[each], (uint32_t) each), 0);
+        }
+        assert_int_equal(owners_put(*state, &owners, (const Domain *) &domains[7], 700), 0);
+        owners_remove(&owners, (const Domain *) &domains[0]);
+        owners_remove(&owners, (const Domain *) &domains[0]);
+        owners_remove(&owners, (const Domain *) &domains[99]);
+        assert_int_equal(owners.n, 98);
+        for (size_t i = 1; i < 99; i++) {
+                assert_int_equal(owners_get(&owners, (const Domain *) &domains[i], 4711), i == 7 ? 700 : i);
+        }
+        assert_int_equal(owners_get(&owners, (const Domain *) &domains[99], 4711), 4711);
+        talloc_free(owners.owners);
+}
+
 static void test_peers(void **state) {
         Heard heard;
         Stage *stage = begin(state, &heard, /* subscribe= */ true);
@@ -237,6 +292,8 @@ int main(void) {
                 TEST(test_changes_of_a_turn_are_one_signal),
                 TEST(test_many_domains),
                 TEST(test_only_what_may_be_seen),
+                TEST(test_a_domain_that_changes_hands),
+                TEST(test_owners),
                 TEST(test_peers),
                 TEST(test_a_subscriber_that_does_not_read_is_dropped),
         };

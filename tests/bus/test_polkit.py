@@ -160,6 +160,13 @@ def signals(scene, tap):
             assert client.wait_signal("InterfacesRemoved").plain() == ("/org/ivshmem1/domain/news", ["org.ivshmem1.Domain"])
             assert client.wait_signal("DomainRemoved").plain()[0] == "news"
         assert not heard(bob, "InterfacesAdded") and not bob.signals
+    with tap.case("a domain that changes hands appears to one and disappears to the other"):
+        create(alice, "gift")
+        root.call("Set", "a{sv}", {"Owner": Variant("s", str(BOB))}, **root.domain("gift"))
+        assert bob.wait_signal("InterfacesAdded").plain()[1]["org.ivshmem1.Domain"]["OwnerUID"] == BOB
+        assert alice.wait_signal("InterfacesRemoved").plain()[0] == "/org/ivshmem1/domain/gift"
+        assert "gift" in names(bob) and "gift" not in names(alice)
+        root.call("RemoveDomain", "s", "gift")
     for client in (alice, bob, root):
         client.call("Unsubscribe")
     polkit.forget()
