@@ -51,6 +51,7 @@ struct Operation {
         OperationKind kind;
         OperationDone done; /* NULL: nobody wants to hear of it */
         void *userdata;
+        const Operation *leader; /* the start under way that this one waits for; NULL: none */
         char *before; /* text of a definition that is brought back when the server refuses the new one */
         bool failed;
         Failure failure;

@@ -55,6 +55,16 @@ static int on_finished(sd_event_source *source, void *userdata) {
         return 0;
 }
 
+static void finish_followers(const Operation *leader, const Failure *failure) {
+        LIST_FOREACH(i, &leader->manager->operations) {
+                Operation *operation = list_entry(i, Operation, link);
+
+                if (operation->leader == leader) {
+                        operation_finish(operation, failure, -EBADF);
+                }
+        }
+}
+
 void operation_finish(Operation *operation, const Failure *failure, int fd) {
         if (operation->domain && operation->domain->job == operation) {
                 operation->domain->job = NULL;
@@ -67,6 +77,9 @@ void operation_finish(Operation *operation, const Failure *failure, int fd) {
         list_remove(&operation->link);
         list_append(&operation->manager->finished, &operation->link);
         (void) event_source_arm_once(operation->manager->finish);
+        if (!operation->leader) {
+                finish_followers(operation, failure);
+        }
 }
 
 void operation_cancel(Operation *operation) {
@@ -153,10 +166,16 @@ static int check_no_job(const Domain *domain, Failure *ret_failure) {
                                  domain->name);
 }
 
+/* Who starts what is being started waits for the same. */
 static int begin_start(Operation *operation, const Request *request, Failure *ret_failure) {
         Domain *domain = operation->domain;
-        int r = check_no_job(domain, ret_failure);
+        int r;
 
+        if (domain->job && domain->job->kind == OPERATION_START) {
+                operation->leader = domain->job;
+                return 0;
+        }
+        r = check_no_job(domain, ret_failure);
         if (r == 0 && domain->state == DOMAIN_RUNNING) {
                 operation_finish(operation, NULL, -EBADF);
                 return 0;

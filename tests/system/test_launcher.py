@@ -117,6 +117,14 @@ def body(machine):
         peer.close()
         until_is(machine, "ring", "NPeers", 0)
 
+    with machine.case("a definition that was edited is shown as changed until the server has read it"):
+        machine.path("/run/ivshmem/ring.domain").write_text("[Domain]\nSize=1M\nVectors=2\nDescription=new\n")
+        until_is(machine, "ring", "DefinitionState", "changed")
+        machine.systemctl("reload", service_of("ring"))
+        until_is(machine, "ring", "DefinitionState", "current")
+        machine.systemctl("restart", DAEMON)
+        assert prop(machine, "ring", "DefinitionState") == "current"
+
     for what in ("daemon-reload", "daemon-reexec"):
         with machine.case(f"systemd is followed after {what}"):
             machine.systemctl(what)
