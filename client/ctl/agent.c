@@ -39,9 +39,6 @@ void agent_open(Ctl *ctl) {
                 return;
         }
         agent = need(talloc_zero(ctl, Agent));
-        if (ends[1] == NOTIFY_FD) {
-                fcntl(ends[1], F_SETFD, 0); /* it would stay closed on exec otherwise */
-        }
         r = spawn(command, &(SpawnFd){ .ours = ends[1], .theirs = NOTIFY_FD }, 1, &agent->pid);
         close(ends[1]);
         if (r < 0) {

@@ -69,7 +69,7 @@ ExitStatus call_send(Ctl *ctl, sd_bus_message *message, const char *what, sd_bus
         int r;
 
         agent_open(ctl);
-        r = sd_bus_call(ctl->connection->bus, message, UINT64_MAX, &error, ret);
+        r = sd_bus_call(ctl->connection->bus, message, ctl->patience, &error, ret);
         return r < 0 ? call_failed(ctl, what, &error, r) : STATUS_OK;
 }
 

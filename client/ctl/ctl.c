@@ -151,6 +151,7 @@ int ctl_main(int argc, char **argv) {
         Ctl *ctl = need(talloc_zero(NULL, Ctl));
         ExitStatus status;
 
+        ctl->patience = UINT64_MAX; /* polkit may ask for a password, and memory may take long to prepare */
         terminal_init();
         status = run(ctl, argc, argv);
         agent_close(ctl);

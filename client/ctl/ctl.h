@@ -27,6 +27,8 @@ struct Ctl {
         const Verb *verb;
         Options options;
         Connection *connection; /* NULL: connection_get() was not called yet */
+        uint64_t
+                patience; /* microseconds that a call waits for its answer; as long as it takes unless a verb says less */
         Pager *pager;
         Agent *agent;
 };

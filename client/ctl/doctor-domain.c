@@ -72,9 +72,13 @@ static void check_socket(Doctor *doctor, json_object *domain) {
         }
 }
 
-/* A QEMU that runs out of them aborts. */
+/* Descriptors that a QEMU comes to need when all peers are there. One that runs out of them aborts. */
+static uint64_t descriptors_wanted(json_object *domain) {
+        return value_number(domain, "MaxPeers") * value_number(domain, "Vectors") + QEMU_OWN;
+}
+
 static void check_descriptors(Doctor *doctor, json_object *domain) {
-        uint64_t wanted = value_number(domain, "MaxPeers") * value_number(domain, "Vectors") + QEMU_OWN;
+        uint64_t wanted = descriptors_wanted(domain);
         const char *name = value_text(domain, "Name");
         struct rlimit limit;
 
@@ -93,6 +97,27 @@ static void check_descriptors(Doctor *doctor, json_object *domain) {
                             "a QEMU can need %" PRIu64 " open files, and no more than %" PRIu64
                             " are permitted",
                             wanted, (uint64_t) limit.rlim_max);
+        }
+}
+
+/* UINT64_MAX: it has none, or is gone. */
+static uint64_t limit_of(Doctor *doctor, uint64_t pid) {
+        const char *limits = doctor_read(doctor, text_new(doctor, "/proc/%" PRIu64 "/limits", pid));
+        const char *line = limits ? strstr(limits, "Max open files") : NULL;
+        uint64_t limit = line ? strtoull(line + strlen("Max open files"), NULL, 10) : 0;
+
+        return limit > 0 ? limit : UINT64_MAX;
+}
+
+void doctor_check_peer(Doctor *doctor, json_object *domain, uint64_t vm_id, uint64_t pid) {
+        uint64_t wanted = descriptors_wanted(domain), limit = limit_of(doctor, pid);
+
+        if (limit < wanted) {
+                doctor_find(doctor, SEVERITY_PROBLEM, value_text(domain, "Name"),
+                            text_new(doctor, "prlimit --pid %" PRIu64 " --nofile=%" PRIu64 ":", pid, wanted),
+                            "VM ID %" PRIu64 " may have %" PRIu64
+                            " open files, and can come to need %" PRIu64 ": QEMU aborts then",
+                            vm_id, limit, wanted);
         }
 }
 

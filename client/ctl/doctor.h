@@ -48,6 +48,9 @@ void doctor_check_kvm(Doctor *doctor);
 /* A domain: whether it failed, its definition is good, its socket can be reached, QEMU's descriptors suffice. */
 void doctor_check_domain(Doctor *doctor, json_object *domain);
 
+/* A process that is a peer: whether it may have as many open files as it can come to need. */
+void doctor_check_peer(Doctor *doctor, json_object *domain, uint64_t vm_id, uint64_t pid);
+
 /* What polkit needs to let others than root manage domains. */
 void doctor_check_polkit(Doctor *doctor);
 

@@ -11,8 +11,8 @@ typedef struct SpawnFd {
         int theirs;
 } SpawnFd;
 
-/* Starts a program, which is looked up in $PATH. It inherits the given descriptors beside the standard ones. Negative
- * errno. */
+/* Starts a program, which is looked up in $PATH, and ends with us (SIGTERM). It inherits the given descriptors beside the
+ * standard ones. Negative errno. */
 int spawn(const char *const *command, const SpawnFd *fds, size_t n_fds, pid_t *ret);
 
 /* Waits for its end. The exit status, or 128 and the number of the signal that killed it. Negative errno. */

@@ -64,6 +64,26 @@ static ExitStatus gather(Ctl *ctl, Patients *patients) {
         return status;
 }
 
+/* The peers of a domain that runs, who may be none of ours to list. */
+static void check_peers(Ctl *ctl, Doctor *doctor, json_object *domain) {
+        cleanup_message sd_bus_message *reply = NULL;
+        cleanup_value json_object *list = NULL;
+        Target target;
+
+        if (value_number(domain, "NPeers") == 0 ||
+            call_find_domain(ctl, value_text(domain, "Name"), &target) != STATUS_OK ||
+            call(ctl, &target, "ListPeers", "list peers", &reply, "") != STATUS_OK ||
+            value_read(reply, &list) <= 0) {
+                return;
+        }
+        for (size_t i = 0; i < json_object_array_length(list); i++) {
+                json_object *peer = json_object_array_get_idx(list, i);
+
+                doctor_check_peer(doctor, domain, json_object_get_uint64(json_object_array_get_idx(peer, 0)),
+                                  json_object_get_uint64(json_object_array_get_idx(peer, 4)));
+        }
+}
+
 /* What concerns the machine is looked at even without a manager. */
 static void check_manager(Ctl *ctl, Doctor *doctor, ExitStatus status) {
         if (status == STATUS_NO_MANAGER) {
@@ -102,6 +122,7 @@ ExitStatus verb_doctor(Ctl *ctl) {
         doctor_check_kvm(doctor);
         for (size_t i = 0; i < patients->n; i++) {
                 doctor_check_domain(doctor, patients->domains[i]);
+                check_peers(ctl, doctor, patients->domains[i]);
         }
         doctor_check_huge_pages(doctor, patients->domains, patients->n);
         doctor_check_mac(doctor, patients->domains, patients->n);

@@ -20,6 +20,9 @@
 #include "client/ctl/verbs.h"
 #include "dbus/names.h"
 
+/* Microseconds until a manager that does not answer ends it: signals are not taken meanwhile. */
+#define PATIENCE 5000000U
+
 /* What is counted by a server since its start. */
 typedef enum Counter {
         COUNTER_JOINS,
@@ -299,6 +302,7 @@ ExitStatus verb_top(Ctl *ctl) {
         if (status != STATUS_OK) {
                 return status;
         }
+        ctl->patience = PATIENCE;
         top->ctl = ctl;
         top->live = terminal_is_output() && terminal_is_input() && ctl->options.json == JSON_OFF;
         sigemptyset(&signals);

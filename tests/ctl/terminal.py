@@ -55,7 +55,10 @@ class Terminal:
         return self._status
 
     def kill(self):
+        """Ends it whatever it does. Doing so twice is doing so once."""
         if self._status is None:
             os.kill(self._pid, signal.SIGKILL)
             self.wait()
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

@@ -3,8 +3,9 @@
 """ivshmemctl and domains: making, changing, starting, looking at and removing them, on a real manager with real servers."""
 
 import json
+import pathlib
 
-from stage import FAILED, NO_SUCH_DOMAIN, NOT_RUNNING, OK, USAGE, run
+from stage import FAILED, NO_SUCH_DOMAIN, NOT_RUNNING, OK, USAGE, run, until
 
 # Each option of create, and what it must become in the definition.
 OPTIONS = """
@@ -213,6 +214,16 @@ def editing(stage, tap):
         result = stage.ctl("edit", "edited", SYSTEMD_EDITOR="false", EDITOR="true")
         result.bad(FAILED, "The editor ended with status 1; nothing was changed")
         assert not list(stage.folder.glob("ivshmemctl-*")), list(stage.folder.iterdir())
+
+    with tap.case("an editor does not outlive the command"):
+        number = stage.folder / "number"
+        command = stage.start("edit", "edited", EDITOR=f"echo $$ >{number}.new; mv {number}.new {number}; exec sleep 1000 #")
+        until(number.exists, "the editor runs")
+        command.kill()
+        command.wait()
+        until(lambda: not pathlib.Path(f"/proc/{number.read_text().strip()}").exists(), "the editor is gone")
+        for left in stage.folder.glob("ivshmemctl-*"):
+            left.unlink()
 
     with tap.case("what was written and refused is kept"):
         result = stage.ctl("edit", "edited", EDITOR="sed -i s/Size=4M/Size=5M/")

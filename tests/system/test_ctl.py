@@ -47,6 +47,12 @@ def tenants(machine):
         status = ctl(machine, "status", "ring", user="alice").stdout
         assert "Owner: alice" in status and f"Unit: {service_of('ring')}; disabled" in status, status
 
+    with machine.case("a transient one is for this boot"):
+        ctl(machine, "create", "brief", "--size=1M", "--transient", user="alice")
+        assert ctl(machine, "show", "brief", "-p", "Origin", "--value", user="alice").stdout == "transient\n"
+        assert machine.path("/run/ivshmem/brief.domain").exists()
+        ctl(machine, "remove", "brief", user="alice")
+
     with machine.case("another one neither sees nor touches it"):
         assert listed(machine, "bob") == {}
         for verb in ("status", "show", "stop", "peers", "open", "qemu-args"):

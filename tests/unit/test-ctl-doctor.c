@@ -250,9 +250,34 @@ static void test_domains(void **state) {
         talloc_free(scratch);
 }
 
+static void test_descriptors_of_peers(void **state) {
+        Scratch *scratch = machine_new(*state);
+        cleanup_value json_object *domain = domain_of("{\"Name\":\"a\",\"MaxPeers\":16,\"Vectors\":64}");
+        Doctor *doctor = doctor_new(*state, scratch->path);
+
+        put(scratch, "/proc/7/limits",
+            "Limit                     Soft Limit           Hard Limit           Units\n"
+            "Max open files            1024                 4096                 files\n");
+        put(scratch, "/proc/8/limits",
+            "Max open files            1280                 4096                 files\n");
+        put(scratch, "/proc/9/limits",
+            "Max open files            unlimited            unlimited            files\n");
+        for (uint64_t pid = 8; pid <= 10; pid++) { /* enough, no limit, gone */
+                doctor_check_peer(doctor, domain, 2, pid);
+        }
+        assert_int_equal(table_rows(doctor->table), 0);
+        doctor_check_peer(doctor, domain, 2, 7);
+        expect_one(doctor, SEVERITY_PROBLEM,
+                   "VM ID 2 may have 1024 open files, and can come to need 1280: QEMU aborts then",
+                   "prlimit --pid 7 --nofile=1280:");
+        talloc_free(doctor);
+        talloc_free(scratch);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                TEST(test_huge_pages), TEST(test_kvm), TEST(test_polkit), TEST(test_mac), TEST(test_domains),
+                TEST(test_huge_pages), TEST(test_kvm),     TEST(test_polkit),
+                TEST(test_mac),        TEST(test_domains), TEST(test_descriptors_of_peers),
         };
 
         return cmocka_run_group_tests_name("ctl-doctor", tests, NULL, NULL);
