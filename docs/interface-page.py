@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Makes the manual page of a D-Bus interface: the prose is in a page's source, the members are in the XML with their comments.
+"""Makes the manual page of D-Bus interfaces, of prose and of the comments in their XML.
 
 usage: interface-page.py PAGE.rst.in INTERFACE.xml...   (prints the page)
 
-A line "@INTERFACE@" of the source stands for the interface's members. In a comment, "Member: text" or "Member, Member: text" belongs to
-the member that follows; "@argument: text" below it to an argument; a comment without a member's name to those that follow
-and have none of their own.
+A line "@INTERFACE@" of the source stands for the interface's members. In a comment, "Member: text" or "Member, Member:
+text" belongs to the member that follows; "@argument: text" below it to an argument; a comment without a member's name
+to those that follow and have none of their own.
 """
 
 import re
@@ -25,9 +25,10 @@ class Member:
     def __init__(self, element, text):
         self.kind = element.tag
         self.name = element.get("name")
-        self.arguments = [(each.get("name"), each.get("type"), each.get("direction")) for each in element.findall("arg")]
+        self.arguments = [tuple(map(each.get, ("name", "type", "direction"))) for each in element.findall("arg")]
         self.type = element.get("type")
-        self.emits = next((each.get("value") for each in element.findall("annotation") if each.get("name") == EMITS), "true")
+        notes = {each.get("name"): each.get("value") for each in element.findall("annotation")}
+        self.emits = notes.get(EMITS, "true")
         self.paragraphs, self.about = paragraphs(text)
 
     def __repr__(self):

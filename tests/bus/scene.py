@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A bus daemon of the test's own with the manager as it ships on it, a polkit that says what the test wants, and clients who are
-whoever the test wants. Everything ends when the scene is left.
+"""A bus of the test's own with the manager as it ships on it, and everybody else whom it takes.
+
+There is a polkit that says what the test wants, and clients are whoever the test wants. Everything ends when the scene
+is left.
 """
 
 import argparse
@@ -21,7 +23,8 @@ from harness.process import Process  # noqa: E402
 
 from wire import CALL, ERROR, RETURN, Connection, Variant  # noqa: E402
 
-# Users whom each Debian machine has, and who have nothing to do with this: the bus daemon serves none that it does not know.
+# Users whom each Debian machine has, and who have nothing to do with this. The bus daemon serves none that it does not
+# know.
 ALICE, BOB, CAROL = (pwd.getpwnam(name).pw_uid for name in ("games", "man", "lp"))
 
 YES, NO, CHALLENGE, HANG, JUNK, FAIL = "yes", "no", "challenge", "hang", "junk", "fail"
@@ -66,7 +69,7 @@ class Question:
 
 
 class Polkit(threading.Thread):
-    """Answers with what `decide` (a function of the question) says; both what it was asked and what was called off is kept."""
+    """Answers what `decide` (a function of the question) says. What it was asked is kept, and what was called off."""
 
     def __init__(self, path):
         super().__init__(daemon=True)

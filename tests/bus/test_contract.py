@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The running manager against the XML files, which are the contract, and clients that others have written against it."""
+"""The running manager against the XML files, which are the contract, and against clients that others have written."""
 
 import shutil
 import subprocess
@@ -76,8 +76,8 @@ WITH_PYTHON_DBUS = """
 import dbus
 bus = dbus.SystemBus()
 manager = dbus.Interface(bus.get_object("org.ivshmem1", "/org/ivshmem1"), "org.ivshmem1.Manager")
-path = manager.CreateDomain("python", {"Size": dbus.UInt64(1 << 20), "Vectors": dbus.UInt32(3), "User": ["root", "games"]},
-                            True)
+settings = {"Size": dbus.UInt64(1 << 20), "Vectors": dbus.UInt32(3), "User": ["root", "games"]}
+path = manager.CreateDomain("python", settings, True)
 domain = bus.get_object("org.ivshmem1", path)
 manager.StartDomain("python")
 properties = dbus.Interface(domain, "org.freedesktop.DBus.Properties")
@@ -106,7 +106,8 @@ def cases(scene, tap):
         assert [domain[0] for domain in private.call("ListDomains")[0]] == ["ring"]
     with tap.case("busctl on the bus"):
         assert "/org/ivshmem1/domain/ring" in output(scene, "busctl", "tree", "org.ivshmem1")
-        listing = output(scene, "busctl", "call", "org.ivshmem1", "/org/ivshmem1", "org.ivshmem1.Manager", "ListDomains")
+        method = ["org.ivshmem1", "/org/ivshmem1", "org.ivshmem1.Manager", "ListDomains"]
+        listing = output(scene, "busctl", "call", *method)
         assert listing.startswith('a(ssutuuo) 1 "ring" "stopped" 0 1048576 0 16'), listing
     with tap.case("busctl on the private socket"):
         address = f"--address=unix:path={scene.private}"
@@ -114,8 +115,9 @@ def cases(scene, tap):
         assert "org.ivshmem1.Domain" in text and '"stopped"' in text
     with tap.case("gdbus"):
         where = ["--system", "--dest", "org.ivshmem1", "--object-path", "/org/ivshmem1"]
-        method = ["--method", "org.ivshmem1.Manager.CreateDomain", "gdbus", "{'Size': <'2M'>, 'Prefault': <true>}", "true"]
-        assert "/org/ivshmem1/domain/gdbus" in output(scene, "gdbus", "call", *where, *method)
+        method = ["--method", "org.ivshmem1.Manager.CreateDomain"]
+        arguments = ["gdbus", "{'Size': <'2M'>, 'Prefault': <true>}", "true"]
+        assert "/org/ivshmem1/domain/gdbus" in output(scene, "gdbus", "call", *where, *method, *arguments)
         assert "'gdbus'" in output(scene, "gdbus", "call", *where, "--method", "org.ivshmem1.Manager.ListDomains")
         assert root.property("gdbus", "Size") == 2 << 20
     with tap.case("python3-dbus"):

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Callers who mean no good: what is too large, of the wrong type, too much at once, or gone before it is answered. Each gets a clear error or
-nothing; others are served meanwhile, and the manager is as it was when they have left.
+"""Callers who mean no good: what is too large, of the wrong type, too much at once, or gone before it is answered.
+
+Each gets a clear error or nothing; others are served meanwhile, and the manager is as it was when they have left.
 """
 
 import os
@@ -68,11 +69,13 @@ def oversized(scene, tap):
             error = root.error("CreateDomain", "sa{sv}b", "ring", {key: value}, True)
             assert error.name == INVALID and f'"{key}"' in error.text and "it takes" in error.text, error
     with tap.case("wrong signatures"):
-        for signature, body in (("", ()), ("u", (1,)), ("ss", ("a", "b")), ("as", (["ring"],)), ("v", (Variant("s", "ring"),))):
+        wrong = (("", ()), ("u", (1,)), ("ss", ("a", "b")), ("as", (["ring"],)), ("v", (Variant("s", "ring"),)))
+        for signature, body in wrong:
             assert root.error("StartDomain", signature, *body).name == "org.freedesktop.DBus.Error.InvalidArgs"
     with tap.case("values that would be lines of a definition"):
         for text in ("x\nOwner=root", "x\r", "x\x7f", "x\u0085Owner=root"):
-            assert root.error("CreateDomain", "sa{sv}b", "ring", {"Description": Variant("s", text)}, True).name == INVALID
+            error = root.error("CreateDomain", "sa{sv}b", "ring", {"Description": Variant("s", text)}, True)
+            assert error.name == INVALID, error
         assert names(root) == []
     with tap.case("descriptors where none belong"):
         check = unchanged(scene, "descriptors")
@@ -162,8 +165,15 @@ def private(scene, tap):
     root = scene.client()
     with tap.case("what is no D-Bus on the private socket"):
         check = unchanged(scene, "junk")
-        for data in (b"", b"\0", b"GET / HTTP/1.0\r\n\r\n", b"\0AUTH ANONYMOUS\r\n", os.urandom(100000), b"\0AUTH " * 20000,
-                     b"\0AUTH EXTERNAL " + b"12345".hex().encode() + b"\r\n"):
+        for data in (
+            b"",
+            b"\0",
+            b"GET / HTTP/1.0\r\n\r\n",
+            b"\0AUTH ANONYMOUS\r\n",
+            b"\0AUTH " * 20000,
+            os.urandom(100000),
+            handshake(12345),
+        ):
             with socket.socket(socket.AF_UNIX) as sock:
                 sock.connect(str(scene.private))
                 try:
@@ -174,7 +184,8 @@ def private(scene, tap):
         check()
     with tap.case("one who does not wait for the end of the handshake"):
         for count in (1, 2, 3, 100):
-            calls = [build(CALL, i + 1, path="/org/ivshmem1", interface="org.ivshmem1.Manager", member="Unsubscribe") for i in range(count)]
+            where = {"path": "/org/ivshmem1", "interface": "org.ivshmem1.Manager"}
+            calls = [build(CALL, i + 1, **where, member="Unsubscribe") for i in range(count)]
             with socket.socket(socket.AF_UNIX) as sock:
                 sock.connect(str(scene.private))
                 sock.settimeout(20)
@@ -246,8 +257,11 @@ def methods(source):
 class Caller:
     """Calls methods with values of the right types, most of which mean nothing."""
 
-    KEYS = ("Size", "HugePages", "Vectors", "User", "Peers", "Owner", "Path", "MaxPeers", "Description", "Nothing", "", "\u00e4")
-    TEXTS = ("ring", "d1", "d2", "", "1M", "64K", "yes", "0", "-1", "root", "x" * 5000, "\u202e\U0001f4a9", "../..", "[Peer x]", "a=b")
+    KEYS = ("Size", "HugePages", "Vectors", "User", "Peers", "Owner", "Path", "MaxPeers", "Description", "", "\u00e4")
+    TEXTS = ("ring", "d1", "d2", "", "1M", "64K", "yes", "0", "-1", "root", "../..", "[Peer x]", "a=b") + (
+        "x" * 5000,
+        "\u202e\U0001f4a9",
+    )
 
     def __init__(self, seed, source):
         self.random = random.Random(seed)

@@ -14,8 +14,15 @@ from wire import Connection, Variant
 def refusal(scene, *options):
     """How a manager that cannot start ends: status and words."""
     environment = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": scene.address}
-    result = subprocess.run([scene.program, *map(str, options)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                            check=False, timeout=20, env=environment)
+    result = subprocess.run(
+        [scene.program, *map(str, options)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+        env=environment,
+    )
     return result.returncode, result.stderr
 
 
@@ -92,7 +99,8 @@ def restarts(scene, tap):
         create(alice, "mine")
         usage = {what: (used, limit) for what, used, limit in alice.call("GetLimits", "u", ALICE)[0]}
         assert usage["Domains"] == (1, 1) and usage["Bytes"] == (1 << 20, 2 << 20), usage
-        assert alice.error("CreateDomain", "sa{sv}b", "two", {"Size": Variant("s", "1M")}, True).name.endswith("LimitExceeded")
+        error = alice.error("CreateDomain", "sa{sv}b", "two", {"Size": Variant("s", "1M")}, True)
+        assert error.name == "org.ivshmem1.Error.LimitExceeded", error
         alice.call("RemoveDomain", "s", "mine")
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A D-Bus client with the standard library alone: it stays connected, is who it wants to be, hears its signals, and can be as
-ill-mannered as a test wants it. Little-endian, and without what the tests have no use for.
+"""A D-Bus client with the standard library alone.
+
+It stays connected, is who it wants to be, hears its signals, and can be as ill-mannered as a test wants it.
+Little-endian, and without what the tests have no use for.
 """
 
 import array

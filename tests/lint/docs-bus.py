@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Holds the manual of the D-Bus interface and of ivshmemd against program, XML, and polkit's actions.
 
-usage: docs-bus.py SOURCE-DIRECTORY PAGE IVSHMEMD AUTHZ-ROWS   (PAGE: org.ivshmem1(5) as it was made; AUTHZ-ROWS: the program
-that prints the table of who may do what)
+usage: docs-bus.py SOURCE-DIRECTORY PAGE IVSHMEMD AUTHZ-ROWS   (PAGE: org.ivshmem1(5) as it was made; AUTHZ-ROWS: the
+program that prints the table of who may do what)
 """
 
 import os
@@ -36,7 +36,7 @@ def members(source):
 
 
 def explained(page):
-    """Members with a text of their own: a line in the first column that begins with the name, and text indented below."""
+    """Members with a text of their own: a line in the first column that begins with the name, and text below."""
     return set(re.findall(r"(?m)^\*\*(\w+)\*\*(?:\\ | )\(.*\n    \S", page))
 
 
@@ -78,7 +78,10 @@ def main(source, page_path, program, rows_program):
     tap = Tap(7)
     tap.result("org.ivshmem1(5) renders without warnings", rst_problems(page_path))
     tap.result("each member has a text", missing(members(source), explained(page), "nothing is said of"))
-    tap.result("each error is explained, and no other", both(errors, errors_explained(page), "not explained:", "there is no"))
+    explained_errors = errors_explained(page)
+    tap.result(
+        "each error is explained, and no other", both(errors, explained_errors, "not explained:", "there is no")
+    )
     tap.result("who may do what is as in the program", both(rows, table_rows(page), "not in the manual:", "not so:"))
     tap.result("polkit knows each action", both(asked, known, "not in the policy:", "never asked about:"))
     tap.result("the manager's user may ask about each action", missing(known, owned, "not annotated as its own:"))

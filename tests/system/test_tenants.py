@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Alice and Bob on one machine: what they may do to domains, over the system bus, with polkit and the rules as they are installed; and the
-manager that serves them, which is there when it is called and has as few rights as they.
+"""Alice and Bob on one machine: what they may do to domains, with the bus, polkit and its rules as they are installed.
+
+And the manager that serves them, which is there when it is called, and has as few rights as they.
 """
 
 import json
@@ -21,14 +22,14 @@ EXPOSURE_MAX = 1.0
 MISSING, DENIED = "There is no domain", "Access denied"
 INTERACTION = "interactive authentication gives it"
 
-# Calls ListDomains as fast as it goes until a manager that ends at once when it is idle has ended and come back so often:
-# `python3 - COUNT`. Prints how many calls were answered by how many managers.
+# Asks for a property as fast as it goes, until a manager that ends when it is idle has come back so often: `python3 -
+# COUNT`. Prints how many calls were answered by how many managers.
 HAMMER = """
 import subprocess, sys
 managers, calls = set(), 0
 while len(managers) < int(sys.argv[1]):
-    result = subprocess.run(["busctl", "get-property", "org.ivshmem1", "/org/ivshmem1", "org.ivshmem1.Manager", "Version"],
-                            capture_output=True, text=True)
+    get = ["busctl", "get-property", "org.ivshmem1", "/org/ivshmem1", "org.ivshmem1.Manager", "Version"]
+    result = subprocess.run(get, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     calls += 1
     show = ["systemctl", "show", "--property=InvocationID", "--value", "ivshmemd.service"]
@@ -101,7 +102,8 @@ def ways_in(machine):
         pid = machine.show(DAEMON, "MainPID")
         found = status(machine, pid)
         assert machine.run("stat", "--format=%U", f"/proc/{pid}").stdout.strip() == "ivshmem"
-        assert (found["Seccomp"], found["NoNewPrivs"], found["CapEff"], found["CapBnd"]) == ("2", "1", "0" * 16, "0" * 16)
+        assert (found["Seccomp"], found["NoNewPrivs"]) == ("2", "1")
+        assert found["CapEff"] == found["CapBnd"] == "0" * 16
 
 
 def tenants(machine):
@@ -114,8 +116,8 @@ def tenants(machine):
         assert seen_by(machine, "alice") == ["ring"]
         machine.qemu("alice-vm", "ring", user="alice")
         until(lambda: prop(machine, "ring", "NPeers") == 1, "her VM is a peer")
-        peers = json.loads(call(machine, "alice", "/org/ivshmem1/domain/ring", "org.ivshmem1.Domain", "ListPeers").stdout)
-        assert peers["data"][0][0][2] == uid, peers
+        peers = call(machine, "alice", "/org/ivshmem1/domain/ring", "org.ivshmem1.Domain", "ListPeers").stdout
+        assert json.loads(peers)["data"][0][0][2] == uid, peers
     with machine.case("another sees nothing of it"):
         assert seen_by(machine, "bob") == []
         assert "/org/ivshmem1/domain/ring" in tree(machine, "alice")
@@ -197,7 +199,8 @@ def administrators(machine):
         manager(machine, "alice", "StopDomain", "s", "hers")
         assert seen_by(machine, "bob") == []
     with machine.case("the manager's user can start units of domains, and nothing else"):
-        for unit in ("systemd-tmpfiles-clean.service", "ivshmem@../x.service", "ivshmemd.socket", "ivshmem@Ring.service"):
+        others = ("systemd-tmpfiles-clean.service", "ivshmem@../x.service", "ivshmemd.socket", "ivshmem@Ring.service")
+        for unit in others:
             result = machine.run("systemctl", "--no-ask-password", "start", unit, user="ivshmem", check=False)
             assert result.returncode != 0, unit
         for verb in ("kill", "reload", "set-property"):
