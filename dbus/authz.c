@@ -62,6 +62,11 @@ const AuthzRow *authz_find(const char *interface, const char *member) {
         return NULL;
 }
 
+/* What an owner needs a right for. */
+bool authz_is_change(const AuthzRow *row) {
+        return row && row->own;
+}
+
 const char *authz_action(const AuthzRow *row, const AuthzCase *question) {
         return question->own ? row->own : row->other;
 }

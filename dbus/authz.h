@@ -47,6 +47,9 @@ typedef enum AuthzVerdict {
 /* NULL when there is none. */
 const AuthzRow *authz_find(const char *interface, const char *member);
 
+/* Whether it changes something, or gives the caller something to do so with: whoever did it is worth a log record. */
+bool authz_is_change(const AuthzRow *row);
+
 /* All rows, for tests and manuals; NULL after the last. */
 const AuthzRow *authz_row(size_t i);
 

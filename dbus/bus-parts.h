@@ -2,6 +2,7 @@
 /* What the parts of the bus share: for dbus/ only. */
 #pragma once
 
+#include "dbus/audit.h"
 #include "dbus/bus.h"
 #include "dbus/connection.h"
 #include "dbus/polkit.h"
@@ -19,6 +20,7 @@ struct Bus {
         Connection *system;        /* NULL: there is none */
         Polkit *polkit;            /* NULL: there is no system bus to ask it over */
         Signals *signals;
+        Audit *audit;
         EventSource *reaper; /* frees connections that ended */
         sd_bus_vtable *manager_vtable;
         sd_bus_vtable *domain_vtable;

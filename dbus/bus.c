@@ -167,6 +167,9 @@ int bus_new(void *ctx, Event *event, Manager *manager, const BusOps *ops, Bus **
                 r = event_add_deferred(bus, event, REAP_PRIORITY, on_reap, bus, &bus->reaper);
         }
         if (r >= 0) {
+                r = audit_new(bus, &bus->audit);
+        }
+        if (r >= 0) {
                 r = signals_new(bus, &bus->signals);
         }
         if (r < 0) {

@@ -82,7 +82,24 @@ Manager *call_manager(const Call *call) {
 
 /* ---- Answers ---- */
 
+/* `error` is NULL when it was done. */
+static void audit(const Call *call, const sd_bus_error *error) {
+        const AuditEntry entry = {
+                .uid = call->client->uid,
+                .pid = call->client->pid,
+                .method = call->method->member,
+                .domain = call->domain ? call->domain : call->arguments.name,
+                .error = error ? error->name : NULL,
+                .text = error ? error->message : NULL,
+        };
+
+        if (authz_is_change(call->row)) {
+                audit_record(call_bus(call)->audit, &entry);
+        }
+}
+
 static void send_error(Call *call, const sd_bus_error *error) {
+        audit(call, error);
         (void) sd_bus_reply_method_error(call->message, error);
         call_end(call);
 }
@@ -110,6 +127,7 @@ void call_reply(Call *call, const char *types, ...) {
         if (r < 0) {
                 fail_errno(call, r);
         } else {
+                audit(call, /* error= */ NULL);
                 call_end(call);
         }
 }

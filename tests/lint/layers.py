@@ -85,7 +85,7 @@ LAYERS = (
     ),
     Layer(
         "dbus/",
-        ("dbus/", "service/manager/", "service/base/"),
+        ("dbus/", "service/manager/", "service/base/", "service/core/bucket.h"),
         (r"talloc\.h", r"systemd/sd-(bus|event)[a-z-]*\.h"),
     ),
     Layer(

@@ -7,6 +7,7 @@ And the manager that serves them, which is there when it is called, and has as f
 
 import json
 import re
+import subprocess
 
 from scenario import run, service_of, socket_of
 
@@ -35,6 +36,20 @@ while len(managers) < int(sys.argv[1]):
     show = ["systemctl", "show", "--property=InvocationID", "--value", "ivshmemd.service"]
     managers.add(subprocess.run(show, capture_output=True, text=True).stdout)
 print(calls, len(managers))
+"""
+
+# Starts and stops a domain over and over until standard input ends: `python3 - DOMAIN`. Prints how often it went, and what
+# was said when it did not.
+LOAD = """
+import collections, select, subprocess, sys
+said, done = collections.Counter(), 0
+while not select.select([sys.stdin], [], [], 0)[0]:
+    for method in ("StartDomain", "StopDomain"):
+        call = ["busctl", "call", "org.ivshmem1", "/org/ivshmem1", "org.ivshmem1.Manager", method, "s", sys.argv[1]]
+        result = subprocess.run(call, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        done += result.returncode == 0
+        said[result.stderr.strip()] += result.returncode != 0
+print(done, *(text for text, n in said.items() if n), sep="\\n")
 """
 
 
@@ -118,6 +133,9 @@ def tenants(machine):
         until(lambda: prop(machine, "ring", "NPeers") == 1, "her VM is a peer")
         peers = call(machine, "alice", "/org/ivshmem1/domain/ring", "org.ivshmem1.Domain", "ListPeers").stdout
         assert json.loads(peers)["data"][0][0][2] == uid, peers
+    with machine.case("the journal knows who did it"):
+        found = machine.journal("IVSHMEM_DOMAIN=ring", "IVSHMEM_METHOD=StartDomain", "_SYSTEMD_UNIT=" + DAEMON)
+        assert [int(record["IVSHMEM_CALLER_UID"]) for record in found] == [uid], found
     with machine.case("another sees nothing of it"):
         assert seen_by(machine, "bob") == []
         assert "/org/ivshmem1/domain/ring" in tree(machine, "alice")
@@ -243,6 +261,34 @@ def life(machine):
         assert machine.path(socket_of("ring")).exists()
 
 
+def restarts(machine):
+    create(machine, "alice", "busy")
+    with machine.case("whatever is restarted under load, it goes on"):
+        command = [*machine.enter("alice"), "python3", "-c", LOAD, "busy"]
+        load = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/")
+        machine.callback(load.kill)
+        for what in 2 * (
+            ("systemctl", "kill", "--signal=KILL", DAEMON),
+            ("systemctl", "restart", "polkit.service"),
+            ("systemctl", "restart", DAEMON),
+            ("systemctl", "daemon-reexec"),
+            ("systemctl", "daemon-reload"),
+        ):
+            machine.run(*what)
+            prop(machine, "busy", "State")
+        done, *said = load.communicate("", timeout=60)[0].splitlines()
+        machine.comment(f"{done} calls were done; others: {said}")
+        assert int(done) > 10 and load.returncode == 0
+        # Who waits for somebody who is killed is told so; nothing else may be said.
+        known = ("Remote peer disconnected", "does not answer as it should", "Access denied", "connection to systemd")
+        assert all(any(text in line for text in known) for line in said), said
+    with machine.case("and everybody knows how things are"):
+        manager(machine, "alice", "StartDomain", "s", "busy")
+        assert machine.is_active(service_of("busy")) and prop(machine, "busy", "State") == "running"
+        manager(machine, "alice", "StopDomain", "s", "busy")
+        manager(machine, "alice", "RemoveDomain", "s", "busy")
+
+
 def walls(machine):
     with machine.case("systemd-analyze verify has nothing to say about the units"):
         for unit in (DAEMON, "ivshmemd.socket"):
@@ -259,7 +305,7 @@ def body(machine):
     machine.add_user("alice", "ivshmem")
     machine.add_user("bob")
     machine.add_user("carol", "operators")
-    for part in (ways_in, tenants, guests, administrators, life, walls):
+    for part in (ways_in, tenants, guests, restarts, administrators, life, walls):
         part(machine)
 
 
