@@ -51,6 +51,9 @@ void doctor_find(Doctor *doctor, Severity severity, const char *subject, const c
         va_list arguments;
         char *finding;
 
+        if (doctor->quiet && severity == SEVERITY_GOOD) {
+                return;
+        }
         va_start(arguments, format);
         finding = need(talloc_vasprintf(doctor, format, arguments));
         va_end(arguments);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <json-c/json.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +25,7 @@ extern const char *const severity_names[_SEVERITY_MAX];
 
 struct Doctor {
         const char *root; /* "" or a folder */
+        bool quiet;       /* what is good is left out */
         Table *table;     /* of findings */
         size_t n_problems;
 };

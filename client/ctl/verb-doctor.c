@@ -113,6 +113,7 @@ ExitStatus verb_doctor(Ctl *ctl) {
         if (ctl->options.host || ctl->options.container) {
                 return ctl_misuse(ctl, "it looks at this machine; run it on the other one");
         }
+        doctor->quiet = ctl->options.quiet;
         talloc_set_destructor(patients, patients_destructor);
         status = gather(ctl, patients);
         if (status != STATUS_OK && status != STATUS_NO_MANAGER) {

@@ -62,7 +62,8 @@ const Verb verb_table[_VERB_MAX] = {
         [VERB_CHECK] = { "check", "FILE...", 1, ANY, verb_check, "find what is wrong with definitions",
                          "Reads the files, and asks no manager." },
         [VERB_DOCTOR] = { "doctor", "[NAME...]", 0, ANY, verb_doctor, "look for what keeps VMs from working",
-                          "Ends with 1 when something needs to be mended; each finding comes with the command for it." },
+                          "Ends with 1 when something needs to be mended; each finding comes with the command for it. --quiet leaves\n"
+                          "out what is good." },
         [VERB_HELP] = { "help", "[VERB]", 0, 1, verb_help, "show help, also of a verb", NULL },
 };
 

@@ -118,6 +118,8 @@ def places(stage, tap):
     with tap.case("doctor looks at the machine, with a manager and without"):
         rows = {(row["subject"], row["severity"]) for row in stage.doctor()}
         assert ("manager", "good") in rows and ("own", "good") in rows, rows
+        quiet = {row["severity"] for row in stage.doctor("--quiet")}
+        assert "good" not in quiet, quiet
         stage.ctl("create", "huge", "--size=1024T", "--hugepages=1G").good()
         (finding,) = [row for row in stage.doctor("huge") if row["severity"] == "problem" and row["subject"] == "huge"]
         assert "wants 1048576 pages of 1G" in finding["finding"], finding
