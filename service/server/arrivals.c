@@ -40,10 +40,6 @@
 /* How many may wait to be admitted for arrivals_open() to make one more. They wait for nothing but a wipe, as a rule. */
 #define WAITING_MAX 64U
 
-/* Given up for a moment when no descriptor is left: to refuse somebody, and to find out who somebody is who comes back to
- * doorbells that are open, which takes two, a pidfd and a file of /proc. */
-#define SPARES 2U
-
 typedef struct Arrival {
         List link;
         Fd *socket;
@@ -62,29 +58,15 @@ struct Arrivals {
         EventSource *retry;
         List waiting;
         char *units_root; /* of the peers' cgroups; NULL: not known */
-        Fd *spares[SPARES];
+        Fd *spare; /* given up for a moment, when no descriptor is left, to refuse somebody or to know somebody */
         unsigned paused; /* set of ArrivalsPause */
         bool said_short; /* the log has it that newcomers are refused for want of something */
 };
 
-/* Opens those that are not there. */
-static int open_spares(Arrivals *arrivals) {
-        int r = 0;
+static int open_spare(Arrivals *arrivals) {
+        int fd = fcntl(fd_get(arrivals->listener), F_DUPFD_CLOEXEC, 3);
 
-        for (size_t i = 0; i < SPARES && r >= 0; i++) {
-                if (!arrivals->spares[i]) {
-                        int fd = fcntl(fd_get(arrivals->listener), F_DUPFD_CLOEXEC, 3);
-
-                        r = fd < 0 ? errno_negative() : fd_new(arrivals, fd, &arrivals->spares[i]);
-                }
-        }
-        return r;
-}
-
-static void close_spares(Arrivals *arrivals) {
-        for (size_t i = 0; i < SPARES; i++) {
-                TALLOC_FREE(arrivals->spares[i]);
-        }
+        return fd < 0 ? errno_negative() : fd_new(arrivals, fd, &arrivals->spare);
 }
 
 static uint64_t now_usec(const Arrivals *arrivals) {
@@ -118,8 +100,8 @@ static void wait_a_while(Arrivals *arrivals) {
         (void) event_source_arm_timer(arrivals->retry, ACCEPT_RETRY_USEC);
 }
 
-static void take_spares_again(Arrivals *arrivals) {
-        if (open_spares(arrivals) < 0) {
+static void take_spare_again(Arrivals *arrivals) {
+        if (open_spare(arrivals) < 0) {
                 wait_a_while(arrivals);
         }
 }
@@ -207,9 +189,10 @@ static int arrival_credentials(Arrivals *arrivals, Arrival *arrival, Credentials
         }
         r = peercred_read(arrival, socket, arrivals->units_root, ret);
         if (r == -EMFILE || r == -ENFILE) {
-                close_spares(arrivals);
+                /* Somebody who comes back to doorbells that are open takes no more than the socket. */
+                TALLOC_FREE(arrivals->spare);
                 r = peercred_read(arrival, socket, arrivals->units_root, ret);
-                take_spares_again(arrivals);
+                take_spare_again(arrivals);
         }
         return r;
 }
@@ -344,19 +327,19 @@ static int accept_one(Arrivals *arrivals) {
         return errno_or(accept4(fd_get(arrivals->listener), NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC));
 }
 
-/* No descriptor is left for a newcomer: the spare ones are given up, the newcomer told, and the spare ones taken again.
- * Else the newcomer would wait for ever, and the listening socket would wake us for ever. */
-static void refuse_one_with_a_spare(Arrivals *arrivals, int error) {
+/* No descriptor is left for a newcomer: the spare one is given up, the newcomer told, and the spare taken again. Else
+ * the newcomer would wait for ever, and the listening socket would wake us for ever. */
+static void refuse_one_with_the_spare(Arrivals *arrivals, int error) {
         int fd;
 
         say_short(arrivals, error);
-        close_spares(arrivals);
+        TALLOC_FREE(arrivals->spare);
         fd = accept_one(arrivals);
         if (fd >= 0) {
                 refuse_nobody(arrivals, fd);
                 close(fd);
         }
-        take_spares_again(arrivals);
+        take_spare_again(arrivals);
 }
 
 /* Accepts one who waits. Returns false when there is nobody, or no more can be done now. */
@@ -373,7 +356,7 @@ static bool accept_next(Arrivals *arrivals, bool first) {
                 /* Hang-ups that came before the newcomer give descriptors back. Of the first one it is certain that
                  * they were looked at. */
                 if (first) {
-                        refuse_one_with_a_spare(arrivals, fd);
+                        refuse_one_with_the_spare(arrivals, fd);
                 }
                 return false;
         }
@@ -395,7 +378,7 @@ static int on_listener(sd_event_source *source, int fd, uint32_t events, void *u
 static int on_retry(sd_event_source *source, uint64_t usec, void *userdata) {
         Arrivals *arrivals = talloc_get_type_abort(userdata, Arrivals);
 
-        if (open_spares(arrivals) < 0) {
+        if (!arrivals->spare && open_spare(arrivals) < 0) {
                 return event_source_arm_timer(arrivals->retry, ACCEPT_RETRY_USEC);
         }
         arrivals_pause(arrivals, PAUSE_SHORTAGE, false);
@@ -432,18 +415,14 @@ bool arrivals_pending(const Arrivals *arrivals) {
 }
 
 size_t arrivals_count_fds(const Arrivals *arrivals) {
-        return 1 + SPARES + arrivals_count_waiting(arrivals);
+        return 2 + arrivals_count_waiting(arrivals);
 }
 
 size_t arrivals_list_fds(const Arrivals *arrivals, int *ret) {
         size_t n = 0;
 
         ret[n++] = fd_get(arrivals->listener);
-        for (size_t i = 0; i < SPARES; i++) {
-                if (arrivals->spares[i]) {
-                        ret[n++] = fd_get(arrivals->spares[i]);
-                }
-        }
+        ret[n++] = fd_get(arrivals->spare);
         LIST_FOREACH(i, &arrivals->waiting) {
                 ret[n++] = fd_get(list_entry(i, Arrival, link)->socket);
         }
@@ -474,7 +453,7 @@ int arrivals_new(void *ctx, Event *event, Domain *domain, Peers *peers, Fd *list
                 r = peercred_units_root(arrivals, &arrivals->units_root);
         }
         if (r >= 0) {
-                r = open_spares(arrivals);
+                r = open_spare(arrivals);
         }
         if (r >= 0) {
                 r = event_add_io(arrivals, event, fd_get(listener), EPOLLIN, PRIORITY_NEWCOMER, on_listener,

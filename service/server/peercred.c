@@ -250,38 +250,46 @@ int peercred_units_root(void *ctx, char **ret) {
         return 0;
 }
 
-static int read_unit(int pidfd, const char *units_root, Credentials *credentials) {
-        char list[CGROUPS_MAX], *cgroup, *unit, *machine;
-        int r;
+/* Unit and machine of whoever has the PID now. */
+static int read_unit(const char *units_root, Credentials *credentials) {
+        char list[CGROUPS_MAX], *cgroup = NULL;
+        int r = units_root ? read_cgroup(credentials->pid, list, &cgroup) : 0;
 
-        if (!units_root) {
-                return 0;
-        }
-        r = read_cgroup(credentials->pid, list, &cgroup);
         if (r < 0) {
                 return r;
         }
-        unit = cgroup ? unit_of_cgroup(credentials, units_root, cgroup) : NULL;
-        if (!unit) {
-                return 0;
+        if (cgroup) {
+                credentials->unit = unit_of_cgroup(credentials, units_root, cgroup);
         }
-        machine = read_machine(credentials, credentials->pid, unit);
-        if (process_lives(pidfd)) {
-                credentials->unit = unit;
-                credentials->machine = machine;
+        if (credentials->unit) {
+                credentials->machine = read_machine(credentials, credentials->pid, credentials->unit);
         }
         return 0;
 }
 
+static void forget_unit(Credentials *credentials) {
+        credentials->unit = NULL;
+        credentials->machine = NULL;
+}
+
+/* One descriptor after the other, and a pidfd only where there is something to be sure of. */
 static int read_unit_of_peer(int socket, const char *units_root, Credentials *credentials) {
         cleanup_close int pidfd = -EBADF;
+        int r;
 
         if (credentials->pid == 0) {
                 /* A process of a PID namespace that ours cannot see. */
                 return 0;
         }
+        r = read_unit(units_root, credentials);
+        if (r < 0 || !credentials->unit) {
+                return r;
+        }
         pidfd = pidfd_of_peer(socket, credentials->pid);
-        return pidfd < 0 ? short_or_none(pidfd) : read_unit(pidfd, units_root, credentials);
+        if (pidfd < 0 || !process_lives(pidfd)) {
+                forget_unit(credentials);
+        }
+        return pidfd < 0 ? short_or_none(pidfd) : 0;
 }
 
 int peercred_read(void *ctx, int socket, const char *units_root, Credentials **ret) {
@@ -381,10 +389,11 @@ static int read_process(const char *units_root, Credentials *credentials) {
         }
         r = read_status(credentials, &uid);
         if (r >= 0 && uid == credentials->uid) {
-                r = read_unit(pidfd, units_root, credentials);
+                r = read_unit(units_root, credentials);
         }
         if (uid != credentials->uid || !process_lives(pidfd)) {
                 credentials->n_groups = 0;
+                forget_unit(credentials);
         }
         return r;
 }

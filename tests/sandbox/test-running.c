@@ -217,10 +217,10 @@ static void check_form(void *ctx, Form form) {
         const bool named = form == FORM_DROP_IN;
         ControlRecord reply;
         const Kind kinds[] = {
-                /* Three seats with two vectors; two sockets that listen, two copies of one to fall back on, three clients, a
+                /* Three seats with two vectors; two sockets that listen, the copy of one to fall back on, three clients, a
                  * manager, the service manager. */
                 { "anon_inode:[eventfd]", 6, 6 },
-                { "socket:", 9, 9 },
+                { "socket:", 8, 8 },
                 { "anon_inode:[eventpoll]", 1, 1 },
                 { "anon_inode:[signalfd]", 1, 3 },
                 { "anon_inode:[timerfd]", 1, 4 },
