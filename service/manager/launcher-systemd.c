@@ -13,6 +13,7 @@
 #include "service/manager/systemd.h"
 
 #define SOCKET_DIRECTORY "/run/ivshmem"
+#define CONTROL_DIRECTORY "/run/ivshmem-control"
 
 typedef struct Job Job;
 typedef struct Step Step;
@@ -308,7 +309,7 @@ static char *systemd_socket_path(void *ctx, const Launcher *launcher, const char
 }
 
 static char *systemd_control_path(void *ctx, const Launcher *launcher, const char *name) {
-        return talloc_asprintf(ctx, SOCKET_DIRECTORY "/%s.control", name);
+        return talloc_asprintf(ctx, CONTROL_DIRECTORY "/%s", name);
 }
 
 static char *systemd_unit(void *ctx, const Launcher *launcher, const char *name) {

@@ -20,7 +20,7 @@
 #include "service/core/control.h"
 #include "service/core/text.h"
 
-#define SOCKET_OF "/run/ivshmem/%s.control"
+#define SOCKET_OF "/run/ivshmem-control/%s"
 
 /* A server that does not answer for so long is the watchdog's business. */
 #define ANSWER_SECONDS 30

@@ -9,7 +9,7 @@ from harness import Control, Refused, RequestFailed, definition, until
 SERVICE = service_of("ring")
 SOCKET = "ivshmem-control@ring.socket"
 NOBODY = "65534"
-PATH = "/run/ivshmem/ring.control"
+PATH = "/run/ivshmem-control/ring"
 
 # What a user gets who connects: how many bytes, or why not.
 CONNECT = f"""
@@ -56,6 +56,14 @@ def body(machine):
         assert machine.run("stat", "--format=%U %a %F", PATH).stdout == "ivshmem 600 socket\n"
         assert connect_as(machine, None) == connect_as(machine, "ivshmem") == "1792"
         assert connect_as(machine, NOBODY) == "PermissionError"
+
+    with machine.case("nobody but root can put something else in its place, which systemd would then give away"):
+        for socket in (SOCKET, "ivshmemd.socket"):
+            machine.systemctl("start", socket)
+            path = machine.show(socket, "Listen").split(" (")[0]
+            owner = machine.run("stat", "--format=%U", path.rpartition("/")[0]).stdout.strip()
+            assert owner == "root" or not machine.show(socket, "SocketUser"), (socket, path, owner)
+            assert owner == "root" or not machine.show(socket, "SocketGroup"), (socket, path, owner)
 
     with machine.case("should the file system let somebody else through, the server does not"):
         machine.path(PATH).chmod(0o666)
@@ -148,7 +156,7 @@ def body(machine):
         machine.define("bad", "[Domain]\nSize=none\n")
         machine.systemctl("start", service_of("bad"), check=False)
         assert machine.show(service_of("bad"), "ActiveState") == "failed"
-        until(lambda: not machine.path("/run/ivshmem/bad.control").exists(), "the control socket is gone")
+        until(lambda: not machine.path("/run/ivshmem-control/bad").exists(), "the control socket is gone")
 
     with machine.case("without the manager's user domains are served all the same"):
         machine.drop_in("ivshmem-control@.socket", "[Socket]\nSocketUser=no-such-user\n")

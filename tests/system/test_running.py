@@ -81,7 +81,7 @@ def check_reload_without_link(machine):
     """Where the manager has no user there is no control socket."""
     machine.systemctl("mask", "--runtime", "ivshmem-control@unlinked.socket")
     pid = start(machine, "unlinked", definition({"Size": "1M", "Description": "0"}))
-    assert not machine.path("/run/ivshmem/unlinked.control").exists()
+    assert not machine.path("/run/ivshmem-control/unlinked").exists()
     for i in range(1, 6):
         machine.define("unlinked", definition({"Size": "1M", "Description": i}))
         machine.systemctl("reload", service_of("unlinked"))
