@@ -27,7 +27,7 @@ struct Step {
         bool ended;
 };
 
-#define STEPS_MAX 3U
+#define STEPS_MAX 4U
 
 struct Job {
         List link;
@@ -209,20 +209,57 @@ static int on_begun(sd_bus_message *message, void *userdata, sd_bus_error *ret_e
         return 0;
 }
 
-static int job_add(Job *job, const char *method, const char *template, const char *suffix, bool optional) {
+static Step *step_new(Job *job, const char *template, const char *suffix, bool optional) {
         Step *step = talloc_zero(job, Step);
 
         if (!step) {
-                return -ENOMEM;
+                return NULL;
         }
         step->job = job;
         step->optional = optional;
         step->unit = talloc_asprintf(step, "%s@%s%s", template, job->name, suffix);
         if (!step->unit) {
-                return -ENOMEM;
+                talloc_free(step);
+                return NULL;
         }
         job->steps[job->n_steps++] = step;
-        return systemd_call(job->systemd, step, on_begun, step, method, "ss", step->unit, "replace");
+        return step;
+}
+
+static int job_add(Job *job, const char *method, const char *template, const char *suffix, bool optional) {
+        Step *step = step_new(job, template, suffix, optional);
+
+        return step ? systemd_call(job->systemd, step, on_begun, step, method, "ss", step->unit, "replace")
+                    : -ENOMEM;
+}
+
+/* systemd tells of it later than it answers. */
+static int on_reset(sd_bus_message *message, void *userdata, sd_bus_error *ret_error) {
+        Step *step = talloc_get_type_abort(userdata, Step);
+        Unit *unit = units_find(step->job->systemd->units, step->job->name);
+
+        if (!sd_bus_message_is_method_error(message, NULL)) {
+                if (unit && unit_forget_failure(unit) >= 0) {
+                        systemd_tell(step->job->systemd, unit);
+                }
+        } else {
+                step_refused(step, sd_bus_message_get_error(message));
+        }
+        step_end(step);
+        return 0;
+}
+
+/* One that failed is stopped when somebody says so, and systemd need not remember it. */
+static int job_add_reset(Job *job) {
+        const Unit *unit = units_find(job->systemd->units, job->name);
+        Step *step;
+
+        if (!unit || unit_state(unit).state != DOMAIN_FAILED) {
+                return 0;
+        }
+        step = step_new(job, "ivshmem", ".service", /* optional= */ true);
+        return step ? systemd_call(job->systemd, step, on_reset, step, "ResetFailedUnit", "s", step->unit)
+                    : -ENOMEM;
 }
 
 static int job_begin(Job *job) {
@@ -238,7 +275,10 @@ static int job_begin(Job *job) {
                 if (r >= 0) {
                         r = job_add(job, "StopUnit", "ivshmem-control", ".socket", /* optional= */ true);
                 }
-                return r < 0 ? r : job_add(job, "StopUnit", "ivshmem", ".service", /* optional= */ true);
+                if (r >= 0) {
+                        r = job_add(job, "StopUnit", "ivshmem", ".service", /* optional= */ true);
+                }
+                return r < 0 ? r : job_add_reset(job);
         }
 }
 

@@ -227,6 +227,17 @@ int unit_take_properties(Unit *unit, sd_bus_message *message) {
         return r < 0 ? r : sd_bus_message_exit_container(message);
 }
 
+int unit_forget_failure(Unit *unit) {
+        char *state = talloc_strdup(unit, "inactive");
+
+        if (!state) {
+                return -ENOMEM;
+        }
+        talloc_free(unit->active_state);
+        unit->active_state = state;
+        return 0;
+}
+
 /* ---- Meaning ---- */
 
 /* systemd's states of units, "auto-restart" among them: "activating". */

@@ -85,6 +85,9 @@ int unit_take_property(Unit *unit, const char *property, sd_bus_message *message
 /* The properties that are read one by one of units that run when the manager comes: the i-th, NULL behind the last. */
 const char *unit_property(size_t i, const char **ret_interface);
 
+/* systemd has been told to forget that it failed. -ENOMEM. */
+int unit_forget_failure(Unit *unit);
+
 /* What that is to the manager. */
 LauncherState unit_state(const Unit *unit);
 

@@ -376,6 +376,18 @@ static int on_job(sd_bus_message *message, void *userdata, sd_bus_error *error) 
         return 1;
 }
 
+static int on_reset(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        size_t length = strlen(world.calls);
+        const char *name;
+
+        must(sd_bus_message_read(message, "s", &name));
+        snprintf(world.calls + length, sizeof(world.calls) - length, "ResetFailedUnit %s\n", name);
+        snprintf(unit_get(name)->active, sizeof(unit_get(name)->active), "inactive");
+        must(sd_bus_reply_method_return(message, ""));
+        tell(sd_bus_message_get_bus(message), unit_get(name));
+        return 1;
+}
+
 static int find_unit(sd_bus *bus, const char *path, const char *interface, void *userdata, void **ret,
                      sd_bus_error *error) {
         char *name = NULL;
@@ -419,6 +431,7 @@ static const sd_bus_vtable manager_vtable[] = {
         SD_BUS_METHOD("ListUnitsByPatterns", "asas", "a(ssssssouso)", on_list, 0),
         SD_BUS_METHOD("StartUnit", "ss", "o", on_job, 0),
         SD_BUS_METHOD("StopUnit", "ss", "o", on_job, 0),
+        SD_BUS_METHOD("ResetFailedUnit", "s", "", on_reset, 0),
         SD_BUS_METHOD("RestartUnit", "ss", "o", on_job, 0),
         SD_BUS_VTABLE_END,
 };

@@ -181,6 +181,20 @@ static void test_start_and_stop(void **state) {
         scene_free(scene);
 }
 
+/* A domain that failed is stopped when somebody says so, and systemd forgets it. */
+static void test_stop_failed(void **state) {
+        Scene *scene = scene_new(*state);
+
+        fake_set(scene->fake, "ivshmem@ring.service", "failed", "why", "exit-code", 0);
+        wait_for(scene, "ring failed 0 why");
+        fake_plan(scene->fake, "no-unit");
+        begin(scene, LAUNCHER_STOP, "ring");
+        assert_true(finish(scene));
+        assert_non_null(strstr(scene->heard, "ring stopped 0"));
+        assert_non_null(strstr(fake_calls(scene->fake), "ResetFailedUnit ivshmem@ring.service\n"));
+        scene_free(scene);
+}
+
 static const struct {
         LauncherVerb verb;
         const char *plan;
@@ -326,9 +340,10 @@ static void test_end(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_found),   TEST(test_many),   TEST(test_start_and_stop), TEST(test_failures),
-                TEST(test_signals), TEST(test_reload), TEST(test_new_systemd),    TEST(test_new_bus),
-                TEST(test_no_bus),  TEST(test_end),
+                TEST(test_found),       TEST(test_many),        TEST(test_start_and_stop),
+                TEST(test_stop_failed), TEST(test_failures),    TEST(test_signals),
+                TEST(test_reload),      TEST(test_new_systemd), TEST(test_new_bus),
+                TEST(test_no_bus),      TEST(test_end),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

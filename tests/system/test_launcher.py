@@ -140,6 +140,9 @@ def body(machine):
         assert "/proc/nowhere" in said, said
         assert prop(machine, "wrong", "State") == "failed"
         assert "/proc/nowhere" in prop(machine, "wrong", "StatusText")
+        stop(machine, "wrong")
+        assert prop(machine, "wrong", "State") == "stopped"
+        assert machine.show(service_of("wrong"), "ActiveState") == "inactive"
         machine.define("wrong", definition({"Size": "1M"}))
         until_is(machine, "wrong", "Path", "")
         start(machine, "wrong")
