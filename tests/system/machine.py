@@ -156,22 +156,33 @@ class Machine(contextlib.ExitStack):
 
     def boot(self):
         """Starts systemd, and returns when it has started all that is enabled."""
+        begin = time.monotonic()
+        systemd = ("systemd.unified_cgroup_hierarchy=1", f"systemd.unit={_DEFAULT_TARGET}")
+        container = self._contain("systemd", "--boot", *systemd)
+        until(lambda: self._has_booted(container), "systemd has booted", 2 * TIMEOUT)
+        return time.monotonic() - begin
+
+    def start_bare(self):
+        """Instead of boot(): a container as most are, in which nothing runs and no systemd is to be had."""
+        begin = time.monotonic()
+        self._contain("sleep", "sleep", "infinity")
+        return time.monotonic() - begin
+
+    def _contain(self, first, *arguments):
+        """Starts the container; first: the name of its first process."""
         cgroups = self.enter_context(_own_cgroups())
         command = [
             # A first process that ends with us ends the container, which systemd-nspawn alone would leave behind.
             *("unshare", "--fork", "--pid", "--kill-child", "--mount-proc"),
             *("systemd-nspawn", "--quiet", "--keep-unit", "--register=no", "--directory", self.root),
-            *(f"--machine=ivshmem-test-{os.getpid()}", "--capability=all", "--boot", "--console=pipe"),
-            *("systemd.unified_cgroup_hierarchy=1", f"systemd.unit={_DEFAULT_TARGET}"),
+            *(f"--machine=ivshmem-test-{os.getpid()}", "--capability=all", "--console=pipe", *arguments),
         ]
         join = "".join(f"echo $$ >{shlex.quote(str(folder))}/cgroup.procs && " for folder in cgroups)
-        begin = time.monotonic()
         script = f"{join} exec {shlex.join(map(str, command))}"
         container = Process(["sh", "-c", script], self.logs / "console.log")
         self.callback(self._end, container)
-        self.leader = until(lambda: self._find_leader(container), "the container has a first process")
-        until(lambda: self._has_booted(container), "systemd has booted", 2 * TIMEOUT)
-        return time.monotonic() - begin
+        self.leader = until(lambda: self._find_leader(container, first), "the container has a first process")
+        return container
 
     def _end(self, container):
         container.kill()
@@ -183,12 +194,12 @@ class Machine(contextlib.ExitStack):
         if container.status() is not None:
             raise CommandFailed(f"systemd-nspawn ended with {container.status()}: {container.output()}")
 
-    def _find_leader(self, container):
+    def _find_leader(self, container, name):
         """The container's first process: a grandchild of unshare(1)."""
         self._check_alive(container)
         for nspawn in _children(container.pid):
             for leader in _children(nspawn):
-                if pathlib.Path(f"/proc/{leader}/comm").read_text() == "systemd\n":
+                if pathlib.Path(f"/proc/{leader}/comm").read_text() == f"{name}\n":
                     return leader
         return None
 

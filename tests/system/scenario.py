@@ -101,9 +101,9 @@ class Stage(Machine):
         return guest.negotiate()
 
 
-def run(body, prepare=None):
-    """Runs a file of scenarios: body(machine, *rest of the arguments). prepare(machine) sees it installed and not yet
-    booted."""
+def run(body, prepare=None, is_bare=lambda *rest: False):
+    """Runs a file of scenarios: body(machine, *rest of the arguments). prepare(machine, *rest) sees it installed and
+    not yet booted. is_bare(*rest): whether it is to be a container without systemd."""
     parser = argparse.ArgumentParser(description="What the units do, on a machine of its own that runs systemd.")
     parser.add_argument("--build", required=True, type=pathlib.Path, help="the build folder to install from")
     parser.add_argument("rest", nargs="*", help="what else this file takes")
@@ -117,8 +117,9 @@ def run(body, prepare=None):
     try:
         with Stage(build, logs, tap) as machine:
             if prepare:
-                prepare(machine)
-            tap.comment(f"booted in {machine.boot():.1f} s")
+                prepare(machine, *arguments.rest)
+            start = machine.start_bare if is_bare(*arguments.rest) else machine.boot
+            tap.comment(f"booted in {start():.1f} s")
             body(machine, *arguments.rest)
     except Exception as raised:  # reported as a failure, with the traceback, by finish()
         error = raised

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Does what a tutorial says, on a machine where the project has just been installed, with the users alice and bob.
+"""Does what a tutorial says, on a machine where the project has just been installed, with the users alice and bob; for
+libvirt with the VMs that it speaks of.
 
 usage: test_tutorials.py ... NAME    of docs/tutorial-NAME.md
 """
@@ -12,6 +13,8 @@ import shutil
 
 from scenario import run
 from tutorial import Reader, parse
+from virt import Libvirt
+from virt import prepare as prepare_libvirt
 
 from harness import guest_image
 
@@ -28,6 +31,11 @@ def body(machine, name):
     for user in ("alice", "bob"):
         machine.add_user(user)
     give_kernel(machine)
+    if name == "libvirt":
+        virt = machine.enter_context(Libvirt(machine))
+        machine.callback(virt.save_logs, machine.logs)
+        for vm in ("router", "fw", "stranger"):
+            virt.define_pluggable(vm)
     reader = Reader(lambda user: machine.enter(user), "alice", "/home/alice")
     machine.callback(reader.close)
     steps = parse((DOCS / f"tutorial-{name}.md").read_text())
@@ -38,4 +46,9 @@ def body(machine, name):
                 reader.do(step)
 
 
-run(body)
+def prepare(machine, name):
+    if name == "libvirt":
+        prepare_libvirt(machine)
+
+
+run(body, prepare, is_bare=lambda name: name == "containers")

@@ -28,7 +28,7 @@ from harness.peer import readable
 from harness.process import TIMEOUT, Deadline
 
 # What is typed to in terminals: a shell, a guest's, and an interactive peer.
-PROMPTS = ("$ ", "# ", "/ # ", "ivshmem> ")
+PROMPTS = ("$ ", "# ", "/ # ", "> ")
 
 # What looks at things that change by themselves: who sees too old a state looks again.
 _LOOKS = re.compile(r"(ls|cat|journalctl|systemctl (status|show|list-units)|ivshmemctl (list|status|show|peers|limits))\b")

@@ -165,9 +165,13 @@ class Libvirt(contextlib.ExitStack):
         self._define(name, _LINUX, device, port=f"{_PORTS}/{name}")
         return vm
 
-    def start_pluggable(self, name):
-        """A Linux guest to plug devices into, whose kernel is up."""
+    def define_pluggable(self, name):
+        """Defines a Linux guest to plug devices into."""
         self._define(name, _PLUGGABLE, "")
+
+    def start_pluggable(self, name):
+        """Such a guest, whose kernel is up."""
+        self.define_pluggable(name)
         self.virsh("start", name)
         console = self._machine.path(f"/var/log/libvirt/qemu/{name}.console")
         until(lambda: "Run /bin/busybox as init" in console.read_text(), f"{name} has booted", BOOT_TIMEOUT)
