@@ -175,6 +175,7 @@ typedef struct Request {
         const char *domain;
         Definition *definition;
         bool roots;
+        bool made_directory;
         char *error;
 } Request;
 
@@ -189,12 +190,24 @@ static int note(Request *request, const Memory *memory) {
         prepared.device = st.st_dev;
         prepared.inode = st.st_ino;
         prepared.remove = memory_directory_fd(memory) >= 0;
+        prepared.remove_directory = prepared.remove && request->made_directory;
         r = prepared_save(NOTES, request->domain, &prepared);
         if (r < 0) {
                 request->error = talloc_asprintf(request, "Cannot note the file in " NOTES ": %s",
                                                  strerror(-r));
         }
         return r;
+}
+
+/* The last directory of the path is made if it is missing, such as one of a hugetlbfs just mounted. What cannot be made
+ * shows when the file is. */
+static void make_directory(Request *request) {
+        const char *folder = dirname(talloc_strdup(request, request->definition->path));
+        cleanup_close int parent = directory_open_without_links(dirname(talloc_strdup(request, folder)));
+
+        (void) umask(022);
+        request->made_directory = parent >= 0 &&
+                                  mkdirat(parent, basename(talloc_strdup(request, folder)), 0755) >= 0;
 }
 
 static int prepare_file(Request *request, Memory **ret) {
@@ -211,7 +224,16 @@ static int prepare_file(Request *request, Memory **ret) {
                 return -EPERM;
         }
         r = confine(request->definition);
-        return r < 0 ? r : memory_prepare(request, &memory_request, ret, &request->error);
+        if (r >= 0 && request->roots) {
+                make_directory(request);
+        }
+        if (r >= 0) {
+                r = memory_prepare(request, &memory_request, ret, &request->error);
+        }
+        if (r < 0 && request->made_directory) {
+                prepared_drop_directory(request->definition->path);
+        }
+        return r;
 }
 
 static int prepare(Request *request) {

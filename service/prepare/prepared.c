@@ -17,8 +17,11 @@
 #include "service/base/fd.h"
 #include "service/server/memory.h"
 
-/* "remove|keep DEVICE INODE PATH\n"; a path in a definition is shorter than a line of that. */
+/* "remove|keep remove|keep DEVICE INODE PATH\n": of the file, of its directory. A path in a definition is shorter than a
+ * line of that. */
 #define NOTE_SIZE 512U
+
+static const char *const fates[] = { [false] = "keep", [true] = "remove" };
 
 static int directory_open(const char *directory, bool make) {
         if (make && mkdir(directory, 0700) < 0 && errno != EEXIST) {
@@ -30,8 +33,9 @@ static int directory_open(const char *directory, bool make) {
 int prepared_save(const char *directory, const char *domain, const Prepared *prepared) {
         cleanup_close int parent = directory_open(directory, /* make= */ true), fd = -EBADF;
         char text[NOTE_SIZE];
-        int length = snprintf(text, sizeof(text), "%s %ju %ju %s\n", prepared->remove ? "remove" : "keep",
-                              (uintmax_t) prepared->device, (uintmax_t) prepared->inode, prepared->path);
+        int length = snprintf(text, sizeof(text), "%s %s %ju %ju %s\n", fates[prepared->remove],
+                              fates[prepared->remove_directory], (uintmax_t) prepared->device,
+                              (uintmax_t) prepared->inode, prepared->path);
 
         if (parent < 0) {
                 return parent;
@@ -52,11 +56,12 @@ int prepared_save(const char *directory, const char *domain, const Prepared *pre
 
 static int parse(void *ctx, char *text, Prepared **ret) {
         uintmax_t device, inode;
-        char what[8];
+        char file[8], folder[8];
         Prepared *prepared;
         int at = 0;
 
-        if (sscanf(text, "%7s %ju %ju %n", what, &device, &inode, &at) != 3 || at == 0 || text[at] != '/') {
+        if (sscanf(text, "%7s %7s %ju %ju %n", file, folder, &device, &inode, &at) != 4 || at == 0 ||
+            text[at] != '/') {
                 return -EBADMSG;
         }
         text[strcspn(text, "\n")] = '\0';
@@ -68,7 +73,8 @@ static int parse(void *ctx, char *text, Prepared **ret) {
                 .path = talloc_strdup(prepared, text + at),
                 .device = (dev_t) device,
                 .inode = (ino_t) inode,
-                .remove = strcmp(what, "remove") == 0,
+                .remove = strcmp(file, fates[true]) == 0,
+                .remove_directory = strcmp(folder, fates[true]) == 0,
         };
         *ret = prepared;
         return prepared->path ? 0 : -ENOMEM;
@@ -113,6 +119,18 @@ static int file_remove(void *ctx, const Prepared *prepared) {
         return errno_or(unlinkat(parent, name, 0));
 }
 
+void prepared_drop_directory(const char *path) {
+        void *ctx = talloc_new(NULL);
+        const char *folder = dirname(talloc_strdup(ctx, path));
+        const char *name = basename(talloc_strdup(ctx, folder));
+        cleanup_close int parent = directory_open_without_links(dirname(talloc_strdup(ctx, folder)));
+
+        if (parent >= 0) {
+                (void) unlinkat(parent, name, AT_REMOVEDIR);
+        }
+        talloc_free(ctx);
+}
+
 static int end(void *ctx, const char *directory, const char *domain) {
         cleanup_close int parent = directory_open(directory, /* make= */ false);
         Prepared *prepared;
@@ -123,6 +141,9 @@ static int end(void *ctx, const char *directory, const char *domain) {
         }
         if (r >= 0 && prepared->remove) {
                 r = file_remove(ctx, prepared);
+        }
+        if (r >= 0 && prepared->remove_directory) {
+                prepared_drop_directory(prepared->path);
         }
         (void) unlinkat(parent, domain, 0);
         return r == -ENOENT ? 0 : r;

@@ -14,7 +14,8 @@ struct Prepared {
         const char *path; /* the file */
         dev_t device;
         ino_t inode;
-        bool remove; /* it was made for this domain, and goes with it */
+        bool remove;           /* it was made for this domain, and goes with it */
+        bool remove_directory; /* so was its directory, which goes when it is empty */
 };
 
 /* Notes it for a domain; the directory is made if it is missing. -EEXIST when there is a note already. */
@@ -22,6 +23,9 @@ int prepared_save(const char *directory, const char *domain, const Prepared *pre
 
 /* Reads the note of a domain; *ret is a chunk of `ctx`. -ENOENT when there is none, -EBADMSG when it cannot be read. */
 int prepared_load(void *ctx, const char *directory, const char *domain, Prepared **ret);
+
+/* Removes the directory of a file, if it is empty. */
+void prepared_drop_directory(const char *path);
 
 /* Removes the file, if that is to be done and the name is still that file's, and forgets the note. 0 also when there is
  * nothing to do. */

@@ -99,14 +99,18 @@ def check_anywhere(machine):
 
 
 def check_huge(machine):
+    """And in a directory there that is not there yet."""
     with huge_pages(1):
-        start(machine, "huge", definition({"Size": "2M", "HugePages": "2M", "Path": "/dev/hugepages/ring", "PathGroup": "kvm"}))
-        assert listed(machine, "/dev/hugepages/ring", "%U:%G") == "root:kvm"
+        path = "/dev/hugepages/vms/ring"
+        start(machine, "huge", definition({"Size": "2M", "HugePages": "2M", "Path": path, "PathGroup": "kvm"}))
+        assert listed(machine, path, "%U:%G") == "root:kvm"
+        assert listed(machine, "/dev/hugepages/vms", "%U:%G %a") == "root:root 755"
         assert machine.peer("huge").memory.size() == 2 << 20
         machine.systemctl("restart", service_of("huge"))
         machine.peer("huge")
         stop(machine, "huge")
-        gone(machine, "/dev/hugepages/ring")
+        gone(machine, path)
+        gone(machine, "/dev/hugepages/vms")
 
 
 def check_again(machine):
@@ -158,8 +162,10 @@ def check_hurt(machine):
 
 
 def check_failed(machine):
-    words = text("/dev/shm/failed", NUMANodes="1023")
+    words = text("/dev/shm/failed/file", NUMANodes="1023")
     start_fails(machine, "failed", words, "NUMANodes=1023")
+    gone(machine, "/dev/shm/failed")
+    start_fails(machine, "failed", text("/dev/shm/failed/file", PathLabel="x"), "PathLabel=x")
     gone(machine, "/dev/shm/failed")
 
 
@@ -243,7 +249,7 @@ CASES = {
     "owner, group and mode are as asked; the file stays over restarts and crashes, and goes with the domain": check_owner,
     "without an owner in the definition it is root's alone": check_no_owner,
     "it can be where the server sees nothing, and belong to somebody there": check_anywhere,
-    "it can be in a hugetlbfs that only root may write to": check_huge,
+    "it can be in a new directory of a hugetlbfs that only root may write to": check_huge,
     "a domain that is started again after a stop has a new file": check_again,
     "Keep=always: it stays, and the next start has what was in it": check_kept,
     "another path or size takes effect when the domain was stopped, and until then is refused by name": check_changed,

@@ -142,6 +142,7 @@ static void test_a_note_is_read_back(void **state) {
         assert_int_equal(prepared->device, stage->prepared.device);
         assert_int_equal(prepared->inode, stage->prepared.inode);
         assert_true(prepared->remove);
+        assert_false(prepared->remove_directory);
         assert_int_equal(prepared_load(stage, stage->notes, "other", &prepared), -ENOENT);
         assert_int_equal(prepared_end(stage->notes, "ring"), 0);
         stage_end(stage);
@@ -158,6 +159,36 @@ static void test_the_end_removes_file_and_note(void **state) {
         assert_int_equal(prepared_load(stage, stage->notes, "ring", &prepared), -ENOENT);
         assert_int_equal(prepared_end(stage->notes, "ring"), 0);
         stage_end(stage);
+}
+
+/* The directory goes with the file, if it was made for it, and nobody else has anything there. */
+static void test_directories_at_the_end(void **state) {
+        static const struct {
+                bool made;
+                bool used;
+                bool stays;
+        } rows[] = { { true, false, false }, { true, true, true }, { false, false, true } };
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+                Stage *stage = stage_new(*state);
+                char *folder = scratch_path(stage->scratch, "folder"), *other;
+
+                assert_int_equal(mkdir(folder, 0755), 0);
+                stage->prepared.path = talloc_asprintf(stage, "%s/file", folder);
+                assert_int_equal(rename(stage->file, stage->prepared.path), 0);
+                other = talloc_asprintf(stage, "%s/other", folder);
+                if (rows[i].used) {
+                        assert_int_equal(symlink("x", other), 0);
+                }
+                stage->prepared.remove_directory = rows[i].made;
+                assert_int_equal(prepared_save(stage->notes, "ring", &stage->prepared), 0);
+                assert_int_equal(prepared_end(stage->notes, "ring"), 0);
+                assert_false(exists(stage->prepared.path));
+                assert_int_equal(exists(folder), rows[i].stays);
+                (void) unlink(other);
+                (void) rmdir(folder);
+                stage_end(stage);
+        }
 }
 
 static void test_a_file_that_stays(void **state) {
@@ -208,13 +239,16 @@ static void test_no_link_is_followed_at_the_end(void **state) {
 }
 
 static void test_a_note_that_cannot_be_read(void **state) {
-        static const char *const texts[] = { "",
-                                             "remove",
-                                             "remove 1",
-                                             "remove 1 2",
-                                             "remove 1 2 \n",
-                                             "remove 1 2 relative\n",
-                                             "remove x 2 /a\n" };
+        static const char *const texts[] = {
+                "",
+                "remove",
+                "remove keep 1",
+                "remove keep 1 2",
+                "remove keep 1 2 \n",
+                "remove keep 1 2 relative\n",
+                "remove keep x 2 /a\n",
+                "remove 1 2 /a\n",
+        };
         Stage *stage = stage_new(*state);
         char *path = talloc_asprintf(stage, "%s/ring", stage->notes);
 
@@ -255,6 +289,7 @@ int main(void) {
                 TEST(test_whose_a_definition_is),
                 TEST(test_a_note_is_read_back),
                 TEST(test_the_end_removes_file_and_note),
+                TEST(test_directories_at_the_end),
                 TEST(test_a_file_that_stays),
                 TEST(test_a_file_that_took_the_name_stays),
                 TEST(test_no_link_is_followed_at_the_end),
