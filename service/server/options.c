@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The command line: a table of options, of which getopt's tables and the help text are made. */
+/* The command line: a table of options, and what they mean together. */
 
 #include "service/server/options.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <talloc.h>
 
 #include "config.h"
+#include "service/base/option.h"
 #include "service/core/limits.h"
 #include "service/core/text.h"
 
@@ -35,69 +35,80 @@ typedef struct Parse {
         bool version;
 } Parse;
 
-typedef struct Option {
-        char letter; /* 0: none */
-        const char *name;
-        const char *argument; /* NULL: takes none */
-        Form form;
-        int (*set)(Parse *parse, const char *value); /* -EINVAL, -ERANGE */
-        const char *wanted;                          /* what a value must be, for the error */
-        const char *help;
-} Option;
+static int set_help(void *userdata, const char *value) {
+        Parse *parse = userdata;
 
-static int set_help(Parse *parse, const char *value) {
         parse->help = true;
         return 0;
 }
 
-static int set_version(Parse *parse, const char *value) {
+static int set_version(void *userdata, const char *value) {
+        Parse *parse = userdata;
+
         parse->version = true;
         return 0;
 }
 
-static int set_definition(Parse *parse, const char *value) {
+static int set_definition(void *userdata, const char *value) {
+        Parse *parse = userdata;
+
         parse->options.definition_path = value;
         return *value ? 0 : -EINVAL;
 }
 
-static int set_check(Parse *parse, const char *value) {
+static int set_check(void *userdata, const char *value) {
+        Parse *parse = userdata;
+
         parse->options.check = true;
         return 0;
 }
 
-static int set_reload(Parse *parse, const char *value) {
+static int set_reload(void *userdata, const char *value) {
+        Parse *parse = userdata;
+
         parse->options.reload = true;
         return 0;
 }
 
-static int set_fd_store(Parse *parse, const char *value) {
+static int set_fd_store(void *userdata, const char *value) {
+        Parse *parse = userdata;
         int r = number_parse(value, FD_STORE_MAX, &parse->options.fd_store);
 
         return r < 0 ? r : parse->options.fd_store == 0 ? -EINVAL : 0;
 }
 
-static int set_verbose(Parse *parse, const char *value) {
+static int set_verbose(void *userdata, const char *value) {
+        Parse *parse = userdata;
+
         parse->options.verbose = true;
         return 0;
 }
 
-static int set_foreground(Parse *parse, const char *value) {
+static int set_foreground(void *userdata, const char *value) {
+        Parse *parse = userdata;
+
         parse->options.foreground = true;
         return 0;
 }
 
-static int set_pid_file(Parse *parse, const char *value) {
+static int set_pid_file(void *userdata, const char *value) {
+        Parse *parse = userdata;
+
         parse->options.pid_file = value;
         return *value ? 0 : -EINVAL;
 }
 
-static int set_socket(Parse *parse, const char *value) {
+static int set_socket(void *userdata, const char *value) {
+        Parse *parse = userdata;
+
         parse->options.socket_path = value;
         return *value ? 0 : -EINVAL;
 }
 
 /* shm_open(3) allows one leading slash and no other. */
-static int set_shm_name(Parse *parse, const char *value) {
+static int set_shm_name(void *userdata, const char *value) {
+        Parse *parse = userdata;
+
         value += *value == '/';
         parse->options.shm_name = value;
         parse->options.shm_directory = NULL;
@@ -106,13 +117,16 @@ static int set_shm_name(Parse *parse, const char *value) {
                        : -EINVAL;
 }
 
-static int set_shm_directory(Parse *parse, const char *value) {
+static int set_shm_directory(void *userdata, const char *value) {
+        Parse *parse = userdata;
+
         parse->options.shm_directory = value;
         return *value == '/' ? 0 : -EINVAL;
 }
 
 /* The reference server takes small suffixes as well. */
-static int set_size(Parse *parse, const char *value) {
+static int set_size(void *userdata, const char *value) {
+        Parse *parse = userdata;
         char text[SIZE_TEXT_MAX];
         size_t n = strlen(value);
         int r;
@@ -126,13 +140,15 @@ static int set_size(Parse *parse, const char *value) {
         return r < 0 ? r : parse->options.size == 0 ? -EINVAL : 0;
 }
 
-static int set_vectors(Parse *parse, const char *value) {
+static int set_vectors(void *userdata, const char *value) {
+        Parse *parse = userdata;
         int r = number_parse(value, VECTORS_MAX, &parse->options.vectors);
 
         return r < 0 ? r : parse->options.vectors == 0 ? -EINVAL : 0;
 }
 
-static int set_seccomp(Parse *parse, const char *value) {
+static int set_seccomp(void *userdata, const char *value) {
+        Parse *parse = userdata;
         int mode = NAME_PARSE(seccomp_mode_names, value);
 
         if (mode < 0) {
@@ -172,10 +188,20 @@ static const Option option_table[] = {
           "doorbells of each peer (default: 1)" },
 };
 
-#define N_OPTIONS (sizeof(option_table) / sizeof(*option_table))
+/* An option of the drop-in form makes no sense with a definition. */
+static void note_form(void *userdata, const Option *option) {
+        Parse *parse = userdata;
 
-/* What getopt_long() returns for the options that have no letter. */
-#define LONG_ONLY 256
+        if (option->form == FORM_DROP_IN) {
+                parse->drop_in_option = option->name;
+        }
+}
+
+static const OptionTable option_list = {
+        .options = option_table,
+        .n = sizeof(option_table) / sizeof(*option_table),
+        .seen = note_form,
+};
 
 static void print_help(void) {
         printf("ivshmem-server [OPTIONS...] NAME\n"
@@ -183,70 +209,18 @@ static void print_help(void) {
                "ivshmem-server [-F] [-v] [-p PATH] [-S PATH] [-M NAME | -m DIR] [-l SIZE] [-n N]\n\n"
                "Lets virtual machines share memory and ring each other's doorbells (QEMU's ivshmem-doorbell).\n"
                "The third form takes the flags of QEMU's reference server.\n\n");
-        for (size_t i = 0; i < N_OPTIONS; i++) {
-                const Option *option = &option_table[i];
-                char spelled[40];
-
-                snprintf(spelled, sizeof(spelled), "%c%c%s--%s%s%s", option->letter ? '-' : ' ',
-                         option->letter ?: ' ', option->letter ? ", " : "  ", option->name,
-                         option->argument ? "=" : "", option->argument ?: "");
-                printf("  %-28s %s\n", spelled, option->help);
-        }
+        options_print(&option_list, 28);
         printf("\nSee ivshmem-server(8), ivshmem.domain(5).\n");
 }
 
-static void fill_getopt(struct option *ret_long, char *ret_short) {
-        *ret_short++ = ':';
-        for (size_t i = 0; i < N_OPTIONS; i++) {
-                const Option *option = &option_table[i];
-
-                ret_long[i] = (struct option){
-                        .name = option->name,
-                        .has_arg = option->argument ? required_argument : no_argument,
-                        .val = LONG_ONLY + (int) i,
-                };
-                if (option->letter) {
-                        *ret_short++ = option->letter;
-                        if (option->argument) {
-                                *ret_short++ = ':';
-                        }
-                }
-        }
-        ret_long[N_OPTIONS] = (struct option){ 0 };
-        *ret_short = '\0';
-}
-
-static const Option *find_option(int c) {
-        for (size_t i = 0; i < N_OPTIONS; i++) {
-                if (c == LONG_ONLY + (int) i || (c == option_table[i].letter && c != 0)) {
-                        return &option_table[i];
-                }
-        }
-        return NULL;
-}
-
-static int set_option(void *ctx, Parse *parse, const Option *option, const char *value, char **ret_error) {
-        int r = option->set(parse, value);
-
-        if (r < 0) {
-                *ret_error = talloc_asprintf(ctx, "--%s=%s: %s; it takes %s", option->name, value,
-                                             r == -ERANGE ? "too large" : "not understood", option->wanted);
-                return -EINVAL;
-        }
-        if (option->form == FORM_DROP_IN) {
-                parse->drop_in_option = option->name;
-        }
-        return 0;
-}
-
 /* What the options mean together. */
-static int options_finish(void *ctx, Parse *parse, char **argv, char **ret_error) {
+static int options_finish(void *ctx, Parse *parse, char **names, char **ret_error) {
         Options *options = &parse->options;
 
-        options->name = argv[optind];
-        if (options->name && argv[optind + 1]) {
+        options->name = names[0];
+        if (options->name && names[1]) {
                 *ret_error = talloc_asprintf(
-                        ctx, "\"%s\": one NAME only; each domain has a server of its own", argv[optind + 1]);
+                        ctx, "\"%s\": one NAME only; each domain has a server of its own", names[1]);
         } else if (options->name && options->definition_path) {
                 *ret_error = talloc_asprintf(ctx,
                                              "NAME and --definition both say which definition; give one");
@@ -274,30 +248,6 @@ bool options_drop_in(const Options *options) {
         return !options->name && !options->definition_path;
 }
 
-static int options_read(void *ctx, Parse *parse, int argc, char **argv, char **ret_error) {
-        struct option long_options[N_OPTIONS + 1];
-        char short_options[2 * N_OPTIONS + 2];
-        int c;
-
-        fill_getopt(long_options, short_options);
-        optind = 0;
-        while ((c = getopt_long(argc, argv, short_options, long_options, NULL)) != -1) {
-                const Option *option = find_option(c);
-                int r;
-
-                if (!option) {
-                        *ret_error = talloc_asprintf(ctx, "%s: %s; see --help", argv[optind - 1],
-                                                     c == ':' ? "a value is missing" : "no such option");
-                        return -EINVAL;
-                }
-                r = set_option(ctx, parse, option, optarg, ret_error);
-                if (r < 0) {
-                        return r;
-                }
-        }
-        return 0;
-}
-
 int options_parse(void *ctx, int argc, char **argv, Options *ret_options, char **ret_error) {
         Parse parse = {
                 .options = {
@@ -307,10 +257,10 @@ int options_parse(void *ctx, int argc, char **argv, Options *ret_options, char *
                         .vectors = 1,
                 },
         };
-        int r = options_read(ctx, &parse, argc, argv, ret_error);
+        int first = options_read(ctx, &option_list, argc, argv, &parse, ret_error), r;
 
-        if (r < 0) {
-                return r;
+        if (first < 0) {
+                return first;
         }
         if (parse.help) {
                 print_help();
@@ -320,7 +270,7 @@ int options_parse(void *ctx, int argc, char **argv, Options *ret_options, char *
                 printf("ivshmem-server %s\n", PROJECT_VERSION);
                 return OPTIONS_VERSION;
         }
-        r = options_finish(ctx, &parse, argv, ret_error);
+        r = options_finish(ctx, &parse, argv + first, ret_error);
         if (r < 0) {
                 return r;
         }
