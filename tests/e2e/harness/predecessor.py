@@ -93,7 +93,8 @@ def _main():
     with open(sys.argv[1], "rb") as file:
         predecessor = Predecessor(file.read())
     predecessor.write(b"from before")
-    listener = socket.socket(fileno=3)  # SD_LISTEN_FDS_START
+    names = os.environ["LISTEN_FDNAMES"].split(":")
+    listener = socket.socket(fileno=3 + names.index("peers"))  # SD_LISTEN_FDS_START
     _notify("READY=1")
     for _ in SEATS:
         connection, _ = listener.accept()
