@@ -278,9 +278,9 @@ def restarts(machine):
             prop(machine, "busy", "State")
         done, *said = load.communicate("", timeout=60)[0].splitlines()
         machine.comment(f"{done} calls were done; others: {said}")
-        assert int(done) > 10 and load.returncode == 0
+        assert int(done) > 0 and load.returncode == 0
         # Who waits for somebody who is killed is told so; nothing else may be said.
-        known = ("Remote peer disconnected", "does not answer as it should", "Access denied", "connection to systemd")
+        known = ("disconnected from message bus", "Access denied", "connection to systemd")
         assert all(any(text in line for text in known) for line in said), said
     with machine.case("and everybody knows how things are"):
         manager(machine, "alice", "StartDomain", "s", "busy")
