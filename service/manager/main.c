@@ -210,26 +210,46 @@ static int make_manager(Daemon *daemon) {
         return r < 0 ? fail(r, "Cannot manage domains") : 0;
 }
 
-/* The private socket that systemd hands us. There is no other descriptor for us. */
+/* One descriptor, called "bus": anything else was meant for somebody else. */
+static int check_inherited(int n, char *const *names) {
+        if (n > 1) {
+                log_parting(LOG_ERR, "There are %d inherited descriptors; only the private socket is wanted",
+                            n);
+                return -EINVAL;
+        }
+        if (strcmp(names[0], "bus") != 0) {
+                log_parting(
+                        LOG_ERR,
+                        "The inherited descriptor is called \"%s\", not \"bus\"; set FileDescriptorName=bus in "
+                        "the socket unit",
+                        names[0]);
+                return -EINVAL;
+        }
+        return 0;
+}
+
+static void free_names(char **names) {
+        for (size_t i = 0; names && names[i]; i++) {
+                free(names[i]);
+        }
+        free(names);
+}
+
+/* The private socket that systemd hands us; the result is how many there are. */
 static int listen_inherited(Daemon *daemon) {
-        int n = sd_listen_fds(/* unset_environment= */ true);
-        int r = 0;
+        char **names = NULL;
+        int n = sd_listen_fds_with_names(/* unset_environment= */ true, &names);
+        int r = n > 0 ? check_inherited(n, names) : 0;
 
-        if (n < 0) {
-                return fail(n, "What systemd hands over is not understood");
+        free_names(names);
+        if (n <= 0 || r < 0) {
+                return n < 0 ? fail(n, "What systemd hands over is not understood") : r;
         }
-        for (int i = 0; i < n; i++) {
-                int fd = SD_LISTEN_FDS_START + i;
-
-                if (i == 0) {
-                        r = bus_listen(daemon->bus, fd);
-                } else {
-                        close(fd);
-                }
+        r = bus_listen(daemon->bus, SD_LISTEN_FDS_START);
+        if (r < 0) {
+                return fail(r, "The inherited descriptor is no listening socket (AF_UNIX, SOCK_STREAM)");
         }
-        return r < 0 ? fail(r,
-                            "The first inherited descriptor is no listening socket (AF_UNIX, SOCK_STREAM)")
-                     : n;
+        return n;
 }
 
 static int listen_embedded(Daemon *daemon) {

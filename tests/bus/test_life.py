@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The program's life: it ends when nobody needs it, not before, and domains do not notice when it does."""
 
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 
@@ -130,6 +132,59 @@ def limit_error(client):
     return None
 
 
+def inherited_refusal(scene, name, *fds):
+    """How a manager ends that inherits descriptors which it does not want."""
+    # The shell puts them where they are looked for, and becomes the manager.
+    moves = " ".join(f"{3 + i}<&{fd}" for i, fd in enumerate(fds))
+    names = ":".join([name] * len(fds))
+    script = f"LISTEN_PID=$$ LISTEN_FDS={len(fds)} LISTEN_FDNAMES={names} exec {scene.program} {moves}"
+    environment = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": scene.address}
+    result = subprocess.run(
+        ["bash", "-c", script],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+        env=environment,
+        pass_fds=fds,
+    )
+    return result.returncode, result.stderr
+
+
+def inherited(scene, tap):
+    with contextlib.ExitStack() as stack:
+        stream, datagram, idle, inet = (
+            stack.enter_context(socket.socket(family, kind))
+            for family, kind in (
+                (socket.AF_UNIX, socket.SOCK_STREAM),
+                (socket.AF_UNIX, socket.SOCK_DGRAM),
+                (socket.AF_UNIX, socket.SOCK_STREAM),
+                (socket.AF_INET, socket.SOCK_STREAM),
+            )
+        )
+        stream.bind(str(scene.folder / "stream"))
+        stream.listen()
+        inet.listen()
+        file = os.memfd_create("file")
+        stack.callback(os.close, file)
+        for what, fd in (
+            ("a datagram socket", datagram.fileno()),
+            ("a socket that does not listen", idle.fileno()),
+            ("a socket of the network", inet.fileno()),
+            ("a file", file),
+        ):
+            with tap.case(f"inherited: {what}"):
+                status, text = inherited_refusal(scene, "bus", fd)
+                assert status == 69 and "is no listening socket" in text, (status, text)
+        with tap.case("inherited: one that is called otherwise"):
+            status, text = inherited_refusal(scene, "peers", stream.fileno())
+            assert status == 69 and 'called "peers", not "bus"' in text, (status, text)
+        with tap.case("inherited: more than one"):
+            status, text = inherited_refusal(scene, "bus", stream.fileno(), inet.fileno())
+            assert status == 69 and "2 inherited descriptors" in text, (status, text)
+
+
 def refusals(scene, tap):
     elsewhere = scene.folder / "elsewhere"
     with tap.case("two managers in one directory"):
@@ -166,6 +221,7 @@ def refusals(scene, tap):
 def cases(scene, tap):
     idle(scene, tap)
     restarts(scene, tap)
+    inherited(scene, tap)
     refusals(scene, tap)
 
 
