@@ -18,6 +18,8 @@ from tap import Tap
 # What an installation is for: endings of paths below the prefix.
 WANTED = (
     "/bin/ivshmem-server",
+    "/bin/ivshmemctl",
+    "/bash-completion/completions/ivshmemctl",
     "/doc/ivshmemd/ivshmemd.conf",
     "/systemd/system/ivshmem@.service",
     "/systemd/system/ivshmem@.socket",

@@ -118,6 +118,10 @@ def ways(machine):
         result = machine.run(*command, user="alice", check=False)
         assert result.returncode == NO_MANAGER and "Failed to connect to the system bus" in result.stderr, result
 
+    with machine.case("-M asks a container's manager; .host is this machine, as systemctl has it"):
+        for name in (".host", "root@.host"):
+            assert ctl(machine, "-M", name, "list", "--no-legend").stdout.split()[0] == "boot", name
+
     with machine.case("a password is asked for on a terminal, and the right one is good"):
         machine.run("chpasswd", input=f"root:{PASSWORD}\n")
         terminal = log_in(machine, "bob", "ivshmemctl", "create", "bobs", "--size=1M")
