@@ -286,11 +286,19 @@ static void deny(Call *call, const char *name, const char *why) {
         sd_bus_error_free(&error);
 }
 
+/* Whether the domain is still the one that polkit was asked about. */
+static bool is_as_asked(const Call *call) {
+        const Domain *domain = manager_find(call_manager(call), call->domain);
+
+        return domain && domain_owner(domain) == call->owner;
+}
+
 static void allow(Call *call) {
         int r = 0;
 
-        /* A grant is of what there is: who is let see a name that is not taken sees nothing of who takes it later. */
-        if (call->row->grants && (!call->domain || call->owner != NO_OWNER)) {
+        /* A grant is of what there is: who is let see a name that is not taken, or was another's by then, sees nothing of
+         * who takes it later. */
+        if (call->row->grants && (!call->domain || is_as_asked(call))) {
                 r = client_grant(call->client, call->domain);
         }
         if (r < 0) {

@@ -231,6 +231,13 @@ def failures(scene, tap):
         polkit.answer(question, YES)
         check_refused(alice, serial, MISSING)
         assert root.property("ring", "State") == "stopped"
+        carol = scene.client(CAROL)
+        serial = carol.begin("GetDomain", "s", "ring")
+        question = polkit.asked()
+        root.call("Set", "a{sv}", {"Owner": Variant("s", str(ALICE))}, **root.domain("ring"))
+        polkit.answer(question, YES)
+        check_refused(carol, serial, MISSING)
+        assert objects(carol) == []
         root.call("RemoveDomain", "s", "ring")
     with tap.case("polkit dies while it is asked"):
         polkit.decide = allow(MANAGE_OWN)
