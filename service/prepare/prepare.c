@@ -69,6 +69,14 @@ char *definition_forbids(void *ctx, const Definition *definition, bool roots) {
                         ", and others than root can have written this definition" BY_ROOT_ONLY,
                         path);
         }
+        /* Programs trust files in there by who owns them, and whoever has the domain writes what he likes. */
+        if (definition->path_user.text && definition->owner.id != 0 &&
+            definition->path_user.id != definition->owner.id) {
+                return talloc_asprintf(ctx,
+                                       "PathUser=%s is another than Owner=, which takes a definition that "
+                                       "nobody but root can have written" BY_ROOT_ONLY,
+                                       definition->path_user.text);
+        }
         if (definition->keep == KEEP_ALWAYS || definition->path_label) {
                 return talloc_asprintf(
                         ctx, "%s takes a definition that nobody but root can have written" BY_ROOT_ONLY,

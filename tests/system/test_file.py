@@ -229,6 +229,7 @@ def check_managers_limits(machine):
         ("below", text("/dev/shm/theirs/x"), "Path=/dev/shm/theirs/x is not directly in /dev/shm"),
         ("always", text("/dev/shm/always", Keep="always"), "Keep=always takes a definition that nobody but root"),
         ("label", text("/dev/shm/label", PathLabel="x"), "PathLabel= takes a definition that nobody but root"),
+        ("gift", text("/dev/shm/gift", Owner=SOMEBODY, PathUser="root"), "PathUser=root is another than Owner="),
     ):
         define_as_manager(machine, name, words)
         start_fails(machine, name, None, why)

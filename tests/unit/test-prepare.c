@@ -59,6 +59,34 @@ static void test_what_definitions_of_others_may_have(void **state) {
         }
 }
 
+/* Else a tenant could have a file that another user is taken to have written. */
+static void test_to_whom_they_may_give_the_file(void **state) {
+        const AccessRule root = { .kind = RULE_USER, .text = (char[]){ "0" }, .id = 0 },
+                         alice = { .kind = RULE_USER, .text = (char[]){ "1001" }, .id = 1001 },
+                         bob = { .kind = RULE_USER, .text = (char[]){ "1002" }, .id = 1002 },
+                         not_given = { .kind = RULE_USER };
+        const struct {
+                AccessRule owner, user;
+                bool allowed;
+        } rows[] = {
+                { alice, alice, true }, { alice, not_given, true }, { alice, bob, false },
+                { alice, root, false }, { root, bob, true },
+        };
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+                const Definition definition = {
+                        .path = (char[]){ "/dev/shm/ring" },
+                        .owner = rows[i].owner,
+                        .path_user = rows[i].user,
+                };
+                char *error = definition_forbids(*state, &definition, /* roots= */ false);
+
+                assert_int_equal(error == NULL, rows[i].allowed);
+                assert_null(definition_forbids(*state, &definition, /* roots= */ true));
+                talloc_free(error);
+        }
+}
+
 /* Whatever the test's own umask and directory: root can make a file look as if it were anybody's. */
 static void test_whose_a_definition_is(void **state) {
         Scratch *scratch;
@@ -286,6 +314,7 @@ static void test_the_command_line(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 TEST(test_what_definitions_of_others_may_have),
+                TEST(test_to_whom_they_may_give_the_file),
                 TEST(test_whose_a_definition_is),
                 TEST(test_a_note_is_read_back),
                 TEST(test_the_end_removes_file_and_note),
