@@ -22,7 +22,8 @@ struct Domain {
         bool defined; /* there is a file */
         Origin origin;
         char *path;
-        uint64_t modified;      /* CLOCK_REALTIME, microseconds: when the file was */
+        uint64_t modified; /* CLOCK_REALTIME, microseconds: when the file was */
+        uint32_t owner;
         Definition *definition; /* the last good one */
         char *definition_error; /* NULL: the file is good */
 

@@ -85,11 +85,7 @@ uint64_t domain_since(const Domain *domain) {
 }
 
 uint32_t domain_owner(const Domain *domain) {
-        const Definition *definition = domain->definition;
-
-        return definition && !domain->definition_error && definition->owner.id != PRINCIPAL_UNRESOLVED
-                       ? definition->owner.id
-                       : 0;
+        return domain->owner;
 }
 
 Origin domain_origin(const Domain *domain) {
@@ -162,8 +158,8 @@ static bool text_equal(const char *a, const char *b) {
 }
 
 static bool entry_is_known(const Domain *domain, const StoreEntry *entry) {
-        return domain->defined && domain->origin == entry->origin && text_equal(domain->path, entry->path) &&
-               text_equal(domain->definition_error, entry->error) &&
+        return domain->defined && domain->origin == entry->origin && domain->owner == entry->owner &&
+               text_equal(domain->path, entry->path) && text_equal(domain->definition_error, entry->error) &&
                (!entry->definition ||
                 (domain->definition && definition_equal(domain->definition, entry->definition)));
 }
@@ -192,6 +188,7 @@ int domain_take_entry(Domain *domain, StoreEntry *entry, DomainChanges *ret) {
         *ret = entry_is_known(domain, entry) ? 0 : DOMAIN_CHANGED_DEFINITION;
         domain->modified = entry->modified;
         domain->origin = entry->origin;
+        domain->owner = entry->owner;
         domain->defined = true;
         if (*ret) {
                 entry_steal(domain, entry);

@@ -58,7 +58,7 @@ const char *domain_status(const Domain *domain); /* never NULL */
 uint32_t domain_progress(const Domain *domain);  /* percent; 100 when nothing is being prepared */
 uint32_t domain_main_pid(const Domain *domain);  /* 0: none */
 uint64_t domain_since(const Domain *domain);     /* CLOCK_REALTIME, microseconds; 0: does not run */
-uint32_t domain_owner(const Domain *domain);     /* uid; root's where a definition is invalid */
+uint32_t domain_owner(const Domain *domain);     /* uid; root's where a definition does not tell */
 Origin domain_origin(const Domain *domain);
 const char *domain_path(const Domain *domain); /* of the definition's file */
 DefinitionState domain_definition_state(const Domain *domain);

@@ -69,6 +69,10 @@ static int entry_parse(StoreEntry *entry, const char *text, size_t length) {
 
         if (r == 0) {
                 r = definition_resolve(entry, definition, &names_lookup, &error);
+                /* Whose it is does not depend on whether all others that it names are known. */
+                if (definition->owner.id != PRINCIPAL_UNRESOLVED) {
+                        entry->owner = definition->owner.id;
+                }
                 if (r < 0 && error) {
                         error = talloc_asprintf(entry, "%s: %s", entry->path, error);
                 }

@@ -30,6 +30,7 @@ struct StoreEntry {
         Origin origin;
         char *path;
         uint64_t modified;      /* CLOCK_REALTIME, microseconds */
+        uint32_t owner;         /* uid; root's where the text does not tell */
         Definition *definition; /* resolved; NULL: it cannot be read */
         char *error;            /* why, as FILE:LINE: ...; NULL: it is good */
 };

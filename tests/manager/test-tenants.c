@@ -135,6 +135,22 @@ static void test_files_count(void **state) {
         staged_free(staged);
 }
 
+/* A domain's user comes and goes with the domain. Whoever names such a one cannot so make domains that are not his. */
+static void test_who_names_somebody_that_is_gone(void **state) {
+        static const char text[] = "[Domain]\nOwner=70001\nSize=1M\n[Access]\nUser=ivs-no-such-domain\n";
+        Staged *staged = staged_new(*state);
+
+        configure(staged, "[Limits]\nDomains=1\n");
+        staged_write(staged, STAGED_RUN "/lost.domain", text);
+        managed_wait(staged->managed, "added lost");
+        assert_string_not_equal(domain_definition_error(manager_find(staged->managed->manager, "lost")), "");
+        check_usage(staged, ALICE, "Domains", 1, 1);
+        staged_restart(staged);
+        assert_int_equal(domain_owner(manager_find(staged->managed->manager, "lost")), ALICE);
+        assert_non_null(staged_create(staged, "a", ALICE, true, SIZE_1M));
+        staged_free(staged);
+}
+
 static bool set(Staged *staged, const char *name, const char *key, const char *value) {
         Setting setting = { .key = key, .value = value };
 
@@ -246,10 +262,15 @@ static void test_names(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_domains),       TEST(test_resources),
-                TEST(test_global),        TEST(test_files_count),
-                TEST(test_set),           TEST(test_start),
-                TEST(test_configuration), TEST(test_bad_configuration),
+                TEST(test_domains),
+                TEST(test_resources),
+                TEST(test_global),
+                TEST(test_files_count),
+                TEST(test_who_names_somebody_that_is_gone),
+                TEST(test_set),
+                TEST(test_start),
+                TEST(test_configuration),
+                TEST(test_bad_configuration),
                 TEST(test_names),
         };
 
