@@ -9,6 +9,7 @@
 
 #include "dbus/bus-parts.h"
 #include "dbus/names.h"
+#include "dbus/renewal.h"
 
 #define REAP_PRIORITY (SD_EVENT_PRIORITY_NORMAL - 10)
 
@@ -63,13 +64,13 @@ void bus_check_idle(Bus *bus) {
 
 /* ---- The system bus ---- */
 
-/* Rules have changed, and polkit is asked anew. */
+/* Rules have changed, or somebody has logged in. */
 static void on_polkit_changed(void *userdata) {
         Bus *bus = talloc_get_type_abort(userdata, Bus);
 
         LIST_FOREACH(i, &bus->connections) {
                 LIST_FOREACH(j, &list_entry(i, Connection, link)->clients) {
-                        client_revoke(list_entry(j, Client, link), NULL);
+                        renewal_begin(bus->polkit, list_entry(j, Client, link));
                 }
         }
         bus_check_idle(bus);

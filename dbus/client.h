@@ -16,6 +16,7 @@
 
 typedef struct Client Client;
 typedef struct Connection Connection;
+typedef struct Renewal Renewal;
 
 /* As much as domains may be granted one by one; a client that asks for more has the oldest ones forgotten. */
 #define CLIENT_GRANTS_MAX 1024U
@@ -33,6 +34,7 @@ struct Client {
         bool sees_all;
         char **granted; /* names of domains that polkit lets it inspect */
         size_t n_granted;
+        Renewal *renewal; /* polkit is asked about them again; NULL: it is not */
         List calls;
 };
 

@@ -125,6 +125,10 @@ def strangers(scene, tap):
         assert objects(carol) == [] and objects(scene.client(BOB)) == []
         assert bob.error("Start", **bob.domain("ring")).name == DENIED
     with tap.case("until the rules change"):
+        polkit.forget()
+        polkit.change()
+        assert polkit.asked().details == {"domain": "ring", "owner": str(ALICE)}
+        assert objects(bob) == ["/org/ivshmem1/domain/ring"]
         polkit.decide = lambda question: NO
         polkit.change()
         until(lambda: objects(bob) == [], "what was granted is taken back")
@@ -174,6 +178,24 @@ def signals(scene, tap):
             assert removed == ("/org/ivshmem1/domain/news", ["org.ivshmem1.Domain"]), removed
             assert client.wait_signal("DomainRemoved").plain()[0] == "news"
         assert not heard(bob, "InterfacesAdded") and not bob.signals
+    with tap.case("polkit is asked anew when something has changed there, and who may still goes on hearing"):
+        carol = scene.client(CAROL)
+        polkit.decide = lambda question: YES if question.action == INSPECT and not question.details else NO
+        carol.call("Subscribe")
+        polkit.forget()
+        polkit.change()
+        question = polkit.asked()
+        assert (question.action, question.subject, question.details, question.flags) == (INSPECT, carol.name, {}, 0)
+        create(root, "seen")
+        assert carol.wait_signal("DomainAdded").plain()[0] == "seen"
+        polkit.decide = lambda question: NO
+        polkit.change()
+        until(lambda: objects(carol) == [], "what was granted is taken back")
+        root.call("RemoveDomain", "s", "seen")
+        assert not heard(carol, "DomainRemoved")
+        carol.close()
+        polkit.forget()
+        polkit.decide = allow(MANAGE_OWN)
     with tap.case("a domain that changes hands appears to one and disappears to the other"):
         create(alice, "gift")
         root.call("Set", "a{sv}", {"Owner": Variant("s", str(BOB))}, **root.domain("gift"))
