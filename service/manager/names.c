@@ -8,35 +8,11 @@
 #include <pwd.h>
 #include <talloc.h>
 
-#include "service/base/error.h"
+#include "service/base/user.h"
 
 #define GROUPS_GUESSED 64
 
-static int user_find(const char *name, uint32_t *ret, void *userdata) {
-        struct passwd *passwd;
-
-        errno = 0;
-        passwd = getpwnam(name);
-        if (!passwd) {
-                return errno == 0 ? -ENOENT : errno_negative();
-        }
-        *ret = passwd->pw_uid;
-        return 0;
-}
-
-static int group_find(const char *name, uint32_t *ret, void *userdata) {
-        struct group *group;
-
-        errno = 0;
-        group = getgrnam(name);
-        if (!group) {
-                return errno == 0 ? -ENOENT : errno_negative();
-        }
-        *ret = group->gr_gid;
-        return 0;
-}
-
-const PrincipalLookup names_lookup = { .user = user_find, .group = group_find };
+const PrincipalLookup names_lookup = { .user = user_by_name, .group = group_by_name };
 
 char *names_of_user(void *ctx, uint32_t uid) {
         const struct passwd *passwd = getpwuid(uid);

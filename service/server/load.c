@@ -17,6 +17,7 @@
 #include "config.h"
 #include "service/base/error.h"
 #include "service/base/fd.h"
+#include "service/base/user.h"
 #include "service/core/limits.h"
 #include "service/core/text.h"
 
@@ -29,30 +30,6 @@ const char *const definition_directories[] = {
 };
 
 /* ---- Names to numbers ---- */
-
-static int user_by_nss(const char *name, uint32_t *ret, void *userdata) {
-        struct passwd *passwd;
-
-        errno = 0;
-        passwd = getpwnam(name);
-        if (!passwd) {
-                return errno == 0 ? -ENOENT : errno_negative();
-        }
-        *ret = passwd->pw_uid;
-        return 0;
-}
-
-static int group_by_nss(const char *name, uint32_t *ret, void *userdata) {
-        struct group *group;
-
-        errno = 0;
-        group = getgrnam(name);
-        if (!group) {
-                return errno == 0 ? -ENOENT : errno_negative();
-        }
-        *ret = group->gr_gid;
-        return 0;
-}
 
 static int user_by_file(const char *name, uint32_t *ret, void *userdata) {
         FILE *file = fopen("/etc/passwd", "re");
@@ -91,7 +68,7 @@ static int group_by_file(const char *name, uint32_t *ret, void *userdata) {
 }
 
 static const PrincipalLookup lookups[] = {
-        [NAME_SERVICE_FULL] = { .user = user_by_nss, .group = group_by_nss },
+        [NAME_SERVICE_FULL] = { .user = user_by_name, .group = group_by_name },
         [NAME_SERVICE_FILES] = { .user = user_by_file, .group = group_by_file },
 };
 
