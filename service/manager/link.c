@@ -206,6 +206,9 @@ static int take_reply(Link *link, const ControlRecord *record, int *fd) {
                                    *record->text ? record->text : words_of_result(record->result));
                 pending_end(link, pending, &failure, -EBADF);
         }
+        if (link->closed) {
+                return 0;
+        }
         if (link->n_pending > 0) {
                 (void) event_source_arm_timer(link->timer, link->parts.reply_usec);
         } else {
