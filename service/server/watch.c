@@ -26,17 +26,19 @@ struct Watch {
 
 /* Reads all that is there. Returns whether anything of it, or something that was lost, is about our name. */
 static bool is_about_us(const Watch *watch) {
-        char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+        char buffer[4096];
         bool found = false;
         ssize_t n;
 
         while ((n = read(fd_get(watch->fd), buffer, sizeof(buffer))) > 0) {
                 for (char *at = buffer; at < buffer + n;) {
-                        const struct inotify_event *event = (const struct inotify_event *) at;
+                        struct inotify_event event; /* its name follows */
 
-                        found |= event->mask & IN_Q_OVERFLOW ||
-                                 (event->len > 0 && strcmp(event->name, watch->name) == 0);
-                        at += sizeof(*event) + event->len;
+                        memcpy(&event, at, sizeof(event));
+                        at += sizeof(event);
+                        found |= event.mask & IN_Q_OVERFLOW ||
+                                 (event.len > 0 && strcmp(at, watch->name) == 0);
+                        at += event.len;
                 }
         }
         return found;
