@@ -77,13 +77,10 @@ static int entry_parse(StoreEntry *entry, const char *text, size_t length) {
                         error = talloc_asprintf(entry, "%s: %s", entry->path, error);
                 }
         }
-        if (r < 0) {
-                talloc_free(definition);
-                entry->error = error;
-                return r == -ENOMEM || !error ? -ENOMEM : 0;
-        }
+        /* Nor does what it takes. */
         entry->definition = definition;
-        return 0;
+        entry->error = error;
+        return r == -ENOMEM || (r < 0 && !error) ? -ENOMEM : 0;
 }
 
 /* -ENOENT: this directory has no such file. */

@@ -31,7 +31,7 @@ struct StoreEntry {
         char *path;
         uint64_t modified;      /* CLOCK_REALTIME, microseconds */
         uint32_t owner;         /* uid; root's where the text does not tell */
-        Definition *definition; /* resolved; NULL: it cannot be read */
+        Definition *definition; /* resolved where there is no error; NULL: it cannot be parsed */
         char *error;            /* why, as FILE:LINE: ...; NULL: it is good */
 };
 

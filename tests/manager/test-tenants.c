@@ -147,6 +147,7 @@ static void test_who_names_somebody_that_is_gone(void **state) {
         check_usage(staged, ALICE, "Domains", 1, 1);
         staged_restart(staged);
         assert_int_equal(domain_owner(manager_find(staged->managed->manager, "lost")), ALICE);
+        check_usage(staged, ALICE, "Bytes", 1 << 20, UINT64_C(4) << 30);
         assert_non_null(staged_create(staged, "a", ALICE, true, SIZE_1M));
         staged_free(staged);
 }
