@@ -6,7 +6,7 @@ import pty
 import select
 import signal
 
-from harness.process import Deadline, Timeout
+from harness.process import TIMEOUT, Deadline, Timeout
 
 
 class Terminal:
@@ -30,8 +30,8 @@ class Terminal:
         self.text += data.decode(errors="replace").replace("\r\n", "\n")
         return bool(data)
 
-    def expect(self, words):
-        deadline = Deadline()
+    def expect(self, words, seconds=TIMEOUT):
+        deadline = Deadline(seconds)
         while words not in self.text:
             if not self._read(deadline):
                 raise AssertionError(f"{words!r} did not come, but {self.text!r}")

@@ -9,6 +9,8 @@ import sys
 
 from scenario import run, service_of, socket_of
 
+from harness import Timeout, until
+
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "ctl"))
 from terminal import Terminal  # noqa: E402  (it lives with the tests of the command)
 
@@ -36,6 +38,21 @@ def log_in(machine, user, *command):
     terminal = Terminal([*machine.enter(), *session, *command])
     machine.callback(terminal.kill)
     return terminal
+
+
+def answer(terminal, password):
+    """Types a password. pkttyagent asks first, switches the echo off then, and throws away what was typed in between."""
+    terminal.expect("Password: ")
+
+    def was_heard():
+        terminal.send(f"{password}\n")
+        try:
+            terminal.expect("==== AUTHENTICATION ", seconds=2)
+        except Timeout:
+            return False
+        return True
+
+    until(was_heard, "polkit has heard the password")
 
 
 def tenants(machine):
@@ -125,13 +142,13 @@ def ways(machine):
     with machine.case("a password is asked for on a terminal, and the right one is good"):
         machine.run("chpasswd", input=f"root:{PASSWORD}\n")
         terminal = log_in(machine, "bob", "ivshmemctl", "create", "bobs", "--size=1M")
-        terminal.expect("Password: ").send(f"{PASSWORD}\n")
+        answer(terminal, PASSWORD)
         assert terminal.end() == 0, terminal.text
         assert listed(machine, "bob")["bobs"]["state"] == "stopped"
 
     with machine.case("a wrong one is not, and nobody is asked with --no-ask-password"):
         terminal = log_in(machine, "bob", "ivshmemctl", "create", "more", "--size=1M")
-        terminal.expect("Password: ").send("wrong\n")
+        answer(terminal, "wrong")
         assert terminal.end() == NOT_PERMITTED, terminal.text
         terminal = log_in(machine, "bob", "ivshmemctl", "create", "more", "--size=1M", "--no-ask-password")
         assert terminal.end() == NOT_PERMITTED and "Password" not in terminal.text, terminal.text
