@@ -26,7 +26,8 @@ struct Bus {
         sd_bus_vtable *domain_vtable;
         size_t n_calls; /* that wait for something */
         bool idle;      /* as was told last */
-        bool released;
+        bool releasing;
+        bool name_lost; /* after that: nobody calls us any more */
 };
 
 extern const Interface manager_interface; /* objects: Bus */
@@ -38,8 +39,11 @@ void bus_check_idle(Bus *bus);
 /* A connection ended: it is freed soon. */
 void bus_reap(Bus *bus, Connection *connection);
 
-/* A private connection ended: who waits may come. */
+/* A private connection ended: who waits may come, unless we are about to end. */
 void private_resume(Bus *bus);
+
+/* Who comes from now on waits for a successor. */
+void private_stop(Bus *bus);
 
 /* Our system bus connection is of no use any more. */
 void bus_lost(Bus *bus, const char *what);

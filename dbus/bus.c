@@ -53,9 +53,17 @@ bool bus_is_idle(const Bus *bus) {
                !(bus->system && is_remembered(bus->system));
 }
 
+/* A successor cannot answer what was asked of us. */
+static void check_released(Bus *bus) {
+        if (bus->name_lost && bus->n_calls == 0) {
+                bus->ops.released(bus->ops.userdata);
+        }
+}
+
 void bus_check_idle(Bus *bus) {
         bool idle = bus_is_idle(bus);
 
+        check_released(bus);
         if (idle != bus->idle) {
                 bus->idle = idle;
                 bus->ops.idle_changed(idle, bus->ops.userdata);
@@ -83,8 +91,9 @@ static int on_own_name_lost(sd_bus_message *message, void *userdata, sd_bus_erro
         if (sd_bus_message_read_basic(message, 's', &name) <= 0 || strcmp(name, BUS_NAME) != 0) {
                 return 0;
         }
-        if (bus->released) {
-                bus->ops.released(bus->ops.userdata);
+        if (bus->releasing) {
+                bus->name_lost = true;
+                check_released(bus);
         } else {
                 bus_lost(bus, "The name " BUS_NAME " was taken over on the system bus");
         }
@@ -125,9 +134,11 @@ int bus_open_system(Bus *bus) {
 int bus_release(Bus *bus) {
         int r;
 
-        bus->released = true;
+        bus->releasing = true;
+        private_stop(bus);
         if (!bus->system) {
-                bus->ops.released(bus->ops.userdata);
+                bus->name_lost = true;
+                check_released(bus);
                 return 0;
         }
         r = sd_bus_release_name_async(bus->system->sd, NULL, BUS_NAME, /* callback= */ NULL, NULL);

@@ -18,7 +18,7 @@ typedef struct BusOps {
         void (*idle_changed)(bool idle, void *userdata);
         /* The system bus went away, or took our name from us: *what* in words. */
         void (*lost)(const char *what, void *userdata);
-        /* bus_release() is done: whatever is sent from now on goes to a successor. */
+        /* bus_release() is done: what came before is answered, and whatever is sent from now on goes to a successor. */
         void (*released)(void *userdata);
         void *userdata;
 } BusOps;
@@ -38,5 +38,6 @@ int bus_listen_at(Bus *bus, const char *path);
 
 bool bus_is_idle(const Bus *bus);
 
-/* Gives our name up. Calls that came before are answered still. */
+/* Gives our name up, and takes no private connections any more. Calls that came before are answered still. What clients are
+ * remembered for is not waited for: they see that the name changes hands, and ask the successor. Negative errno. */
 int bus_release(Bus *bus);

@@ -108,8 +108,14 @@ static int on_listener(sd_event_source *source, int fd, uint32_t events, void *u
 }
 
 void private_resume(Bus *bus) {
-        if (bus->listener && bus->n_private < PRIVATE_MAX) {
+        if (bus->listener && bus->n_private < PRIVATE_MAX && !bus->releasing) {
                 (void) sd_event_source_set_enabled(bus->listener->source->source, SD_EVENT_ON);
+        }
+}
+
+void private_stop(Bus *bus) {
+        if (bus->listener) {
+                (void) sd_event_source_set_enabled(bus->listener->source->source, SD_EVENT_OFF);
         }
 }
 

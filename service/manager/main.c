@@ -36,8 +36,7 @@ typedef struct Daemon {
         Bus *bus;
         EventSource *idle;
         EventSource *signals[3];
-        bool leaving;  /* for want of something to do: no calls come any more but those under way */
-        bool released; /* none will come */
+        bool leaving; /* for want of something to do: no calls come any more but those under way */
 } Daemon;
 
 /* ---- The end ---- */
@@ -70,18 +69,9 @@ static int on_idle(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
-static void leave_when_idle(Daemon *daemon) {
-        if (daemon->released && bus_is_idle(daemon->bus)) {
-                log_plain(LOG_DEBUG, "Nothing to do any more");
-                end(daemon, EXIT_SUCCESS);
-        }
-}
-
 static void on_released(void *userdata) {
-        Daemon *daemon = talloc_get_type_abort(userdata, Daemon);
-
-        daemon->released = true;
-        leave_when_idle(daemon);
+        log_plain(LOG_DEBUG, "Nothing to do any more");
+        end(talloc_get_type_abort(userdata, Daemon), EXIT_SUCCESS);
 }
 
 static void on_lost(const char *what, void *userdata) {
@@ -107,12 +97,10 @@ static void watch_idleness(Daemon *daemon, bool idle) {
 static void on_idle_changed(bool idle, void *userdata) {
         Daemon *daemon = talloc_get_type_abort(userdata, Daemon);
 
-        if (daemon->leaving) {
-                leave_when_idle(daemon);
-                return;
+        if (!daemon->leaving) {
+                watch_idleness(daemon, idle);
+                say_status(daemon, "");
         }
-        watch_idleness(daemon, idle);
-        say_status(daemon, "");
 }
 
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata) {

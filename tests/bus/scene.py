@@ -175,10 +175,10 @@ class Scene(contextlib.ExitStack):
             return True
         return False
 
-    def start_manager(self, *options):
-        """Returns when it has its name on the bus."""
+    def start_manager(self, *options, **more):
+        """Returns when it has its name on the bus. `more` are variables of its environment."""
         command = [self.program, "--embedded", "--system-bus", "--directory", self.directory, "--server", self.server]
-        environment = {"DBUS_SYSTEM_BUS_ADDRESS": self.address}
+        environment = {"DBUS_SYSTEM_BUS_ADDRESS": self.address, **more}
         self.manager = self._process("ivshmemd", [*command, *options], environment=environment, all_descriptors=True)
         root = self.client()
         until(lambda: self.manager.status() is not None or root.daemon("NameHasOwner", "s", "org.ivshmem1")[0],

@@ -6,11 +6,12 @@ import contextlib
 import os
 import signal
 import socket
+import socket
 import subprocess
 import sys
 
 from scene import ALICE, YES, create, names, run, until
-from wire import Connection, Variant
+from wire import BusError, Connection, Variant
 
 
 def refusal(scene, *options):
@@ -26,6 +27,15 @@ def refusal(scene, *options):
         env=environment,
     )
     return result.returncode, result.stderr
+
+
+def is_answered(client, serial):
+    try:
+        client.finish(serial)
+    except BusError as error:
+        assert error.name == "org.freedesktop.DBus.Error.ServiceUnknown", error
+        return False
+    return True
 
 
 def kill(scene):
@@ -78,6 +88,22 @@ def idle(scene, tap):
         private.close()
     with tap.case("and in the end it does"):
         assert scene.manager.wait() == 0, scene.manager.output()
+    with tap.case("whoever calls as it gives up its name does not keep it"):
+        notify = scene.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        notify.bind(str(scene.folder / "notify"))
+        notify.settimeout(20)
+        scene.start_manager("--idle", "1", NOTIFY_SOCKET=notify.getsockname())
+        clients = [scene.client() for _ in range(5)]
+        # The bus daemon finds these calls together with the wish to give the name up, and some of them before it.
+        scene.daemon.signal(signal.SIGSTOP)
+        calls = [(client, client.begin("Subscribe")) for client in clients]
+        while b"STOPPING=1" not in notify.recv(4096):
+            pass
+        scene.daemon.signal(signal.SIGCONT)
+        tap.comment(f"{sum(is_answered(*call) for call in calls)} of {len(calls)} were answered by it")
+        assert scene.manager.wait() == 0, scene.manager.output()
+        for client in clients:
+            client.close()
 
 
 def restarts(scene, tap):
