@@ -106,7 +106,7 @@ static int take_name(Bus *bus) {
                                     "org.freedesktop.DBus", "NameLost", on_own_name_lost, bus);
 
         if (r >= 0) {
-                r = polkit_new(bus, sd, on_polkit_changed, bus, &bus->polkit);
+                r = polkit_new(bus, bus->event, sd, on_polkit_changed, bus, &bus->polkit);
         }
         if (r >= 0) {
                 r = sd_bus_request_name(sd, BUS_NAME, /* flags= */ 0);

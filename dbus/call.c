@@ -16,6 +16,9 @@
 
 #define NO_OWNER UINT32_MAX
 
+/* Bytes that a call without settings takes while it waits, about. */
+#define CALL_COST 1024U
+
 /* ---- What waits ---- */
 
 static size_t waiting_of_user(const Bus *bus, uid_t uid) {
@@ -339,6 +342,7 @@ static int ask(Call *call, Failure *ret_failure) {
         PolkitQuestion question = {
                 .subject = call->client->name,
                 .uid = call->client->uid,
+                .cost = CALL_COST + call->arguments.settings.bytes,
                 .action = authz_action(call->row, &call->question),
                 .domain = call->domain ? call->domain : call->arguments.name,
                 .unit = domain && *domain_unit(domain) ? domain_unit(domain) : NULL,
@@ -358,10 +362,9 @@ static int ask(Call *call, Failure *ret_failure) {
                 r = polkit_ask(polkit, call, &question, on_polkit, call, &call->query);
         }
         if (r == -EBUSY) {
-                return failure_set(
-                        ret_failure, FAILURE_BUSY,
-                        "Polkit has too many questions to answer: %u of a user, %u of all at most",
-                        POLKIT_QUERIES_PER_USER_MAX, POLKIT_QUERIES_MAX);
+                return failure_set(ret_failure, FAILURE_BUSY,
+                                   "Too much waits for polkit: %u KiB of a user, %u KiB of all at most",
+                                   POLKIT_COST_PER_USER_MAX / 1024, POLKIT_COST_MAX / 1024);
         }
         return r;
 }

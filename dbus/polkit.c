@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <talloc.h>
 
 #include "service/base/list.h"
@@ -22,7 +23,7 @@
 struct Polkit {
         sd_bus *sd;
         List queries;
-        unsigned n_queries;
+        EventSource *turn; /* somebody was answered: who waits may be sent */
         uint64_t last_id;
         sd_bus_slot *match;
         void (*changed)(void *userdata);
@@ -33,8 +34,11 @@ struct PolkitQuery {
         List link;
         Polkit *polkit; /* NULL when it went away */
         uid_t uid;
+        size_t cost;
         char id[32];
-        sd_bus_slot *slot; /* NULL when it is answered */
+        sd_bus_message *message; /* that waits to be sent */
+        uint64_t timeout;        /* microseconds; 0: the usual one */
+        sd_bus_slot *slot;       /* it was sent and is not answered */
         PolkitDone done;
         void *userdata;
 };
@@ -46,6 +50,7 @@ static int polkit_destructor(Polkit *polkit) {
                 list_remove(&query->link);
                 query->polkit = NULL;
                 query->slot = sd_bus_slot_unref(query->slot);
+                query->message = sd_bus_message_unref(query->message);
         }
         sd_bus_slot_unref(polkit->match);
         sd_bus_unref(polkit->sd);
@@ -59,7 +64,10 @@ static int on_changed(sd_bus_message *message, void *userdata, sd_bus_error *err
         return 0;
 }
 
-int polkit_new(void *ctx, sd_bus *sd, void (*changed)(void *userdata), void *userdata, Polkit **ret) {
+static int on_turn(sd_event_source *source, void *userdata);
+
+int polkit_new(void *ctx, Event *event, sd_bus *sd, void (*changed)(void *userdata), void *userdata,
+               Polkit **ret) {
         Polkit *polkit = talloc_zero(ctx, Polkit);
         int r;
 
@@ -73,6 +81,10 @@ int polkit_new(void *ctx, sd_bus *sd, void (*changed)(void *userdata), void *use
         talloc_set_destructor(polkit, polkit_destructor);
         r = sd_bus_match_signal_async(sd, &polkit->match, POLKIT_NAME, POLKIT_PATH, POLKIT_INTERFACE,
                                       "Changed", on_changed, /* install_callback= */ NULL, polkit);
+        if (r >= 0) {
+                r = event_add_deferred(polkit, event, SD_EVENT_PRIORITY_NORMAL, on_turn, polkit,
+                                       &polkit->turn);
+        }
         if (r < 0) {
                 talloc_free(polkit);
                 return r;
@@ -95,9 +107,10 @@ static int query_destructor(PolkitQuery *query) {
         if (query->slot) {
                 call_off(query);
         }
+        sd_bus_message_unref(query->message);
         if (query->polkit) {
                 list_remove(&query->link);
-                query->polkit->n_queries--;
+                (void) event_source_arm_once(query->polkit->turn);
         }
         return 0;
 }
@@ -138,16 +151,22 @@ static PolkitAnswer read_answer(sd_bus_message *message, const char **ret_text) 
         return authorized ? POLKIT_YES : challenge ? POLKIT_CHALLENGE : POLKIT_NO;
 }
 
+/* The query ends. */
+static void answer(PolkitQuery *query, PolkitAnswer answer, const char *text) {
+        PolkitDone done = query->done;
+        void *userdata = query->userdata;
+
+        talloc_free(query);
+        done(answer, text, userdata);
+}
+
 static int on_answer(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         PolkitQuery *query = talloc_get_type_abort(userdata, PolkitQuery);
-        PolkitDone done = query->done;
-        void *theirs = query->userdata;
         const char *text;
-        PolkitAnswer answer = read_answer(message, &text);
+        PolkitAnswer read = read_answer(message, &text);
 
         query->slot = sd_bus_slot_unref(query->slot);
-        talloc_free(query);
-        done(answer, text, theirs);
+        answer(query, read, text);
         return 0;
 }
 
@@ -172,16 +191,17 @@ static int append_details(sd_bus_message *message, const PolkitQuestion *questio
         return r < 0 ? r : sd_bus_message_close_container(message);
 }
 
-static int send_query(PolkitQuery *query, const PolkitQuestion *question) {
-        sd_bus *sd = query->polkit->sd;
-        sd_bus_message *message = NULL;
-        int r = sd_bus_message_new_method_call(sd, &message, POLKIT_NAME, POLKIT_PATH, POLKIT_INTERFACE,
-                                               "CheckAuthorization");
+static int make_message(PolkitQuery *query, const PolkitQuestion *question) {
+        sd_bus_message *message;
+        int r = sd_bus_message_new_method_call(query->polkit->sd, &query->message, POLKIT_NAME, POLKIT_PATH,
+                                               POLKIT_INTERFACE, "CheckAuthorization");
 
-        if (r >= 0) {
-                r = sd_bus_message_append(message, "(sa{sv})s", "system-bus-name", 1, "name", "s",
-                                          question->subject, question->action);
+        if (r < 0) {
+                return r;
         }
+        message = query->message;
+        r = sd_bus_message_append(message, "(sa{sv})s", "system-bus-name", 1, "name", "s", question->subject,
+                                  question->action);
         if (r >= 0) {
                 r = append_details(message, question);
         }
@@ -189,30 +209,107 @@ static int send_query(PolkitQuery *query, const PolkitQuestion *question) {
                 r = sd_bus_message_append(message, "us", question->interactive ? FLAG_INTERACTIVE : 0,
                                           query->id);
         }
-        if (r >= 0) {
-                /* People take their time; polkit alone does not. */
-                r = sd_bus_call_async(sd, &query->slot, message, on_answer, query,
-                                      question->interactive ? UINT64_MAX : 0);
-        }
-        sd_bus_message_unref(message);
         return r < 0 ? r : 0;
 }
 
-static bool is_full(const Polkit *polkit, uid_t uid) {
-        unsigned n = 0;
+static int send_query(PolkitQuery *query) {
+        int r = sd_bus_call_async(query->polkit->sd, &query->slot, query->message, on_answer, query,
+                                  query->timeout);
+
+        query->message = sd_bus_message_unref(query->message);
+        return r < 0 ? r : 0;
+}
+
+/* ---- Turns ---- */
+
+/* What there is of a user's, and of all. */
+typedef struct Load {
+        unsigned sent, sent_of_user;
+        size_t cost, cost_of_user;
+} Load;
+
+static Load load_of(const Polkit *polkit, uid_t uid) {
+        Load load = { 0 };
 
         LIST_FOREACH(i, &polkit->queries) {
-                n += list_entry(i, PolkitQuery, link)->uid == uid;
+                const PolkitQuery *query = list_entry(i, PolkitQuery, link);
+                bool is_users = query->uid == uid;
+
+                load.sent += query->slot != NULL;
+                load.sent_of_user += is_users && query->slot;
+                load.cost += query->cost;
+                load.cost_of_user += is_users ? query->cost : 0;
         }
-        return n >= POLKIT_QUERIES_PER_USER_MAX || polkit->n_queries >= POLKIT_QUERIES_MAX;
+        return load;
 }
+
+static bool may_be_sent(const Polkit *polkit, uid_t uid) {
+        Load load = load_of(polkit, uid);
+
+        return load.sent < POLKIT_QUERIES_MAX && load.sent_of_user < POLKIT_QUERIES_PER_USER_MAX;
+}
+
+/* More users than these cannot have all that a user may. */
+#define FULL_USERS_MAX (POLKIT_QUERIES_MAX / POLKIT_QUERIES_PER_USER_MAX)
+
+static bool is_among(const uid_t *users, size_t n, uid_t uid) {
+        for (size_t i = 0; i < n; i++) {
+                if (users[i] == uid) {
+                        return true;
+                }
+        }
+        return false;
+}
+
+/* The oldest one that may be sent; NULL when there is none. */
+static PolkitQuery *next_query(const Polkit *polkit) {
+        uid_t full[FULL_USERS_MAX];
+        size_t n = 0;
+
+        LIST_FOREACH(i, &polkit->queries) {
+                PolkitQuery *query = list_entry(i, PolkitQuery, link);
+
+                if (!query->message || is_among(full, n, query->uid)) {
+                        continue;
+                }
+                if (may_be_sent(polkit, query->uid)) {
+                        return query;
+                }
+                if (n == FULL_USERS_MAX) {
+                        break; /* it is all of them together that are too many */
+                }
+                full[n++] = query->uid;
+        }
+        return NULL;
+}
+
+/* One a turn: what an answer sets off may be anything. */
+static int on_turn(sd_event_source *source, void *userdata) {
+        Polkit *polkit = talloc_get_type_abort(userdata, Polkit);
+        PolkitQuery *query = next_query(polkit);
+        int r;
+
+        if (!query) {
+                return 0;
+        }
+        (void) event_source_arm_once(polkit->turn);
+        r = send_query(query);
+        if (r < 0) {
+                answer(query, POLKIT_FAILED, strerror(-r));
+        }
+        return 0;
+}
+
+/* ---- Asking ---- */
 
 int polkit_ask(Polkit *polkit, void *ctx, const PolkitQuestion *question, PolkitDone done, void *userdata,
                PolkitQuery **ret) {
+        Load load = load_of(polkit, question->uid);
         PolkitQuery *query;
         int r;
 
-        if (is_full(polkit, question->uid)) {
+        if (load.cost_of_user + question->cost > POLKIT_COST_PER_USER_MAX ||
+            load.cost + question->cost > POLKIT_COST_MAX) {
                 return -EBUSY;
         }
         query = talloc_zero(ctx, PolkitQuery);
@@ -221,13 +318,18 @@ int polkit_ask(Polkit *polkit, void *ctx, const PolkitQuestion *question, Polkit
         }
         query->polkit = polkit;
         query->uid = question->uid;
+        query->cost = question->cost;
         query->done = done;
         query->userdata = userdata;
+        /* People take their time; polkit alone does not. */
+        query->timeout = question->interactive ? UINT64_MAX : 0;
         snprintf(query->id, sizeof(query->id), "ivshmem-%" PRIu64, ++polkit->last_id);
         list_append(&polkit->queries, &query->link);
-        polkit->n_queries++;
         talloc_set_destructor(query, query_destructor);
-        r = send_query(query, question);
+        r = make_message(query, question);
+        if (r >= 0 && may_be_sent(polkit, question->uid)) {
+                r = send_query(query);
+        }
         if (r < 0) {
                 talloc_free(query);
                 return r;

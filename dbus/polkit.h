@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Asking polkit, without ever waiting for it. What is asked is bounded in number, and called off when whoever wanted to
- * know is freed. */
+/*
+ * Asking polkit, without ever waiting for it. So many questions of a user are before polkit at a time, and of all; the next
+ * ones wait here for their turn, as long as they are not too large together. A question is called off when whoever wanted
+ * to know is freed.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -8,11 +11,17 @@
 #include <sys/types.h>
 #include <systemd/sd-bus.h>
 
+#include "service/base/event.h"
+
 typedef struct Polkit Polkit;
 typedef struct PolkitQuery PolkitQuery;
 
 #define POLKIT_QUERIES_PER_USER_MAX 32U
 #define POLKIT_QUERIES_MAX 256U
+
+/* Bytes that may be kept for answers, for one user and for all. */
+#define POLKIT_COST_PER_USER_MAX (4U << 20)
+#define POLKIT_COST_MAX (64U << 20)
 
 typedef enum PolkitAnswer {
         POLKIT_YES,
@@ -26,6 +35,7 @@ typedef enum PolkitAnswer {
 typedef struct PolkitQuestion {
         const char *subject; /* unique name on the bus */
         uid_t uid;           /* of the subject, for the count */
+        size_t cost;         /* bytes that are kept until it is answered, about */
         const char *action;
         const char *domain; /* details for rules and for the dialogue; NULL: none */
         const char *unit;   /* NULL: none */
@@ -37,9 +47,10 @@ typedef struct PolkitQuestion {
 typedef void (*PolkitDone)(PolkitAnswer answer, const char *text, void *userdata);
 
 /* `changed` (rules have changed, what was granted may not be so any more) gets `userdata`. Negative errno. */
-int polkit_new(void *ctx, sd_bus *sd, void (*changed)(void *userdata), void *userdata, Polkit **ret);
+int polkit_new(void *ctx, Event *event, sd_bus *sd, void (*changed)(void *userdata), void *userdata,
+               Polkit **ret);
 
-/* The query is a chunk of `ctx`. `done` is called later, unless the query is freed before. -EBUSY when too many are
- * pending; negative errno. */
+/* The query is a chunk of `ctx`. `done` is called later, unless the query is freed before. -EBUSY when too much is kept
+ * already; negative errno. */
 int polkit_ask(Polkit *polkit, void *ctx, const PolkitQuestion *question, PolkitDone done, void *userdata,
                PolkitQuery **ret);

@@ -9,7 +9,8 @@
 #include <string.h>
 #include <talloc.h>
 
-#define KEY_MAX 64U /* bytes; there is none as long */
+#define SETTING_OVERHEAD 64U /* bytes of a setting besides its texts */
+#define KEY_MAX 64U          /* bytes; there is none as long */
 
 /* How much of a caller's text goes into an error. */
 #define SHOWN "\"%.64s\""
@@ -363,6 +364,7 @@ int settings_read(void *ctx, sd_bus_message *message, const char *section, Setti
         if (r < 0) {
                 return r;
         }
+        reader.settings.bytes = reader.bytes + reader.settings.n * SETTING_OVERHEAD;
         *ret = reader.settings;
         return 0;
 }

@@ -18,7 +18,8 @@
 typedef struct Settings {
         Setting *settings;
         size_t n;
-        bool owner; /* "Owner" is among them */
+        bool owner;   /* "Owner" is among them */
+        size_t bytes; /* that they take in their message, about */
 } Settings;
 
 /*

@@ -115,17 +115,32 @@ def crowded(scene, tap):
         alice, bob = scene.client(ALICE), scene.client(BOB)
         serials = [alice.begin("StartDomain", "s", "ring") for _ in range(3000)]
         refused = 0
-        for serial in serials[32:]:
+        for serial in serials[1024:]:
             try:
                 alice.finish(serial)
             except BusError as error:
                 refused += error.name == "org.ivshmem1.Error.Busy"
-        assert refused == 3000 - 32
+        assert refused == 3000 - 1024
         assert bob.call("GetLimits", "u", BOB)[0] and names(root) == ["ring"]
         alice.close()
         for _ in range(32):
             polkit.cancelled.get(timeout=20)
         polkit.forget()
+        check()
+    with tap.case("much to be kept while polkit thinks"):
+        check = unchanged(scene, "what is kept")
+        alice = scene.client(ALICE)
+        large = {f"Key{i}": Variant("s", "x" * 4000) for i in range(60)}
+        serials = [alice.begin("CreateDomain", "sa{sv}b", "large", large, True) for _ in range(40)]
+        last = None
+        for serial in serials[17:]:
+            try:
+                alice.finish(serial)
+            except BusError as error:
+                last = error
+        assert last.name == "org.ivshmem1.Error.Busy" and "4096 KiB of a user" in last.text, last
+        alice.close()
+        until(lambda: names(root) == ["ring"], "root is served")
         check()
     with tap.case("callers who are gone before they are answered"):
         check = unchanged(scene, "gone callers")

@@ -225,19 +225,29 @@ def failures(scene, tap):
         assert polkit.cancelled.get(timeout=20) == question.id
         polkit.answer(question, YES)
         assert root.property("ring", "State") == "stopped"
-    with tap.case("questions of one user are bounded, and nobody else's"):
-        serials = [bob.begin("StartDomain", "s", f"d{i}") for i in range(40)]
-        for serial in serials[32:]:
-            check_refused(bob, serial, "org.ivshmem1.Error.Busy")
-        for _ in range(32):
-            polkit.asked()
-        polkit.decide = allow(MANAGE_OWN)
+    with tap.case("questions of one user take turns, and nobody else waits for them"):
+        serials = [bob.begin("StartDomain", "s", f"d{i}") for i in range(100)]
+        first = [polkit.asked() for _ in range(32)]
+        polkit.decide = lambda question: YES if question.action == MANAGE_OWN else NO if question.subject == bob.name else HANG
         alice.call("Start", **alice.domain("ring"))
         alice.call("Stop", **alice.domain("ring"))
+        asked = [polkit.asked() for _ in range(2)]
+        assert {question.subject for question in asked} == {alice.name} and polkit.questions.empty()
+        for question in first:
+            polkit.answer(question, NO)
+        for serial in serials:
+            check_refused(bob, serial, MISSING)
+        assert [polkit.asked().details["domain"] for _ in range(68)] == [f"d{i}" for i in range(32, 100)]
+    with tap.case("those that wait for their turn go with who asked"):
+        polkit.decide = lambda question: HANG
+        for i in range(100):
+            bob.begin("StartDomain", "s", f"d{i}")
+        for _ in range(32):
+            polkit.asked()
         bob.close()
         for _ in range(32):
             polkit.cancelled.get(timeout=20)
-        polkit.forget()
+        assert names(root) == ["ring"] and polkit.questions.empty()
     with tap.case("what is not polkit's answer is a refusal"):
         for answer in (JUNK, FAIL):
             polkit.decide = lambda question, answer=answer: answer
