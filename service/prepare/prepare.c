@@ -85,6 +85,13 @@ char *definition_forbids(void *ctx, const Definition *definition, bool roots) {
         return NULL;
 }
 
+/* A file that a tenant has chosen the name of and writes to must not look as if it were root's. */
+static void file_of_owner(Definition *definition, bool roots) {
+        if (!roots && !definition->path_user.text) {
+                definition->path_user = definition->owner;
+        }
+}
+
 /* The definition that counts. Negative errno when there is none. */
 static int find_definition(void *ctx, const char *name, const char **ret) {
         for (size_t i = 0; definition_directories[i]; i++) {
@@ -231,6 +238,7 @@ static int prepare_file(Request *request, Memory **ret) {
         if (request->error) {
                 return -EPERM;
         }
+        file_of_owner(request->definition, request->roots);
         r = confine(request->definition);
         if (r >= 0 && request->roots) {
                 make_directory(request);

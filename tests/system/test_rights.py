@@ -138,6 +138,35 @@ def body(machine):
         result = machine.run("sh", "-c", f"echo Size=2M >>{path}", check=False, user="alice")
         assert result.returncode != 0, "alice wrote to it"
 
+    with machine.case("a file of a domain is its owner's, and nobody else's: not even root's"):
+        alice.create("file", Path="/dev/shm/file", PathMode="0600")
+        alice.manager("StartDomain", "s", "file")
+        status = machine.run("stat", "--format=%U %a", "/dev/shm/file").stdout.split()
+        assert status == ["alice", "600"], status
+        alice.manager("StopDomain", "s", "file")
+        for other in ("bob", "root"):
+            alice.domain("file", "Set", "a{sv}", {"PathUser": other})
+            text = refused("StartFailed", alice.manager, "StartDomain", "s", "file")
+            assert f"PathUser={other} is another than Owner=" in text, text
+            assert not machine.path("/dev/shm/file").exists()
+        alice.manager("RemoveDomain", "s", "file")
+
+    with machine.case("nothing that exists in /dev/shm becomes a domain's"):
+        machine.run("sh", "-c", "truncate --size 1M /dev/shm/taken; chmod 0600 /dev/shm/taken", user="bob")
+        alice.create("thief", Path="/dev/shm/taken")
+        refused("StartFailed", alice.manager, "StartDomain", "s", "thief")
+        assert machine.run("stat", "--format=%U %a", "/dev/shm/taken").stdout.split() == ["bob", "600"]
+        alice.manager("RemoveDomain", "s", "thief")
+
+    with machine.case("nobody gives his domain away, and so his use to another's limit; or grows it beyond his own"):
+        refused(ASKS, alice.domain, "hers", "Set", "a{sv}", {"Owner": "bob"})
+        alice.create("grown")
+        machine.comment(refused("LimitExceeded", alice.domain, "grown", "Set", "a{sv}", {"Size": "128M"}))
+        refused("InvalidSetting", alice.domain, "grown", "Set", "a{sv}", {"Description": "x\nOwner=root"})
+        refused("InvalidSetting", alice.domain, "grown", "ReservePeer", "sua{sv}", "a]\n[Access", 0, {"User": "bob"})
+        assert alice.get("grown", "Size") == 1 << 20 and alice.get("grown", "OwnerUID") == uid(machine, "alice")
+        alice.manager("RemoveDomain", "s", "grown")
+
     with machine.case("one domain too many: the refusal names limit, use and request"):
         text = refused("LimitExceeded", bob.create, "second")
         assert "1" in text and "domain" in text, text
