@@ -112,11 +112,9 @@ def body(machine):
     with machine.case("a downgrade fails with what to do about it, and disconnects nobody"):
         ledger_version(machine, 3)
         restart_fails(machine)
-        until(
-            lambda: "the ledger is of version 3" in machine.show(SERVICE, "StatusText"),
-            "the status says why",
-        )
-        assert "a newer ivshmem-server wrote it; start that again" in machine.show(SERVICE, "StatusText")
+        # Between two tries there is no status.
+        why = "the ledger is of version 3, and this program knows none above 2: a newer ivshmem-server wrote it; start that"
+        until(lambda: why in machine.show(SERVICE, "StatusText"), "the status says why")
         guests[0].ring(1, 0)
         assert guests[1].wait(0) == 1
         assert late.take_messages() == 0
