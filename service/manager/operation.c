@@ -145,14 +145,25 @@ static int begin_job(Operation *operation, LauncherVerb verb, Failure *ret_failu
         return r;
 }
 
-static int check_definition(const Domain *domain, Failure *ret_failure) {
-        if (!domain->defined) {
+/* What was wrong may be right by now without a change of the file: a user whom it names has been made, e.g. */
+static int check_definition(Operation *operation, Failure *ret_failure) {
+        const char *name = operation->domain->name;
+
+        if (operation->domain->definition_error) {
+                manager_refresh(operation->manager, name);
+        }
+        if (!operation->domain) {
+                return failure_set(ret_failure, FAILURE_NO_SUCH_DOMAIN, "There is no domain \"%s\" any more",
+                                   name);
+        }
+        if (!operation->domain->defined) {
                 return failure_set(ret_failure, FAILURE_START_FAILED,
                                    "Domain \"%s\" has no definition any more; it cannot be started again",
-                                   domain->name);
+                                   name);
         }
-        if (domain->definition_error) {
-                return failure_set(ret_failure, FAILURE_START_FAILED, "%s", domain->definition_error);
+        if (operation->domain->definition_error) {
+                return failure_set(ret_failure, FAILURE_START_FAILED, "%s",
+                                   operation->domain->definition_error);
         }
         return 0;
 }
@@ -181,7 +192,7 @@ static int begin_start(Operation *operation, const Request *request, Failure *re
                 return 0;
         }
         if (r == 0) {
-                r = check_definition(domain, ret_failure);
+                r = check_definition(operation, ret_failure);
         }
         if (r == 0) {
                 r = tally_start(domain->manager, domain, ret_failure);
@@ -202,7 +213,7 @@ static int begin_restart(Operation *operation, const Request *request, Failure *
         int r = check_no_job(domain, ret_failure);
 
         if (r == 0) {
-                r = check_definition(domain, ret_failure);
+                r = check_definition(operation, ret_failure);
         }
         if (r == 0) {
                 r = tally_start(domain->manager, domain, ret_failure);

@@ -205,6 +205,28 @@ static void test_create_beside_a_file(void **state) {
         staged_free(staged);
 }
 
+/* A start looks again at what was wrong, before an event has told. */
+static void test_start_looks_again(void **state) {
+        Request start = { .kind = OPERATION_START };
+        Staged *staged = staged_new(*state);
+
+        staged_write(staged, STAGED_VAR "/ring.domain", SIZE("3M"));
+        managed_wait(staged->managed, "added ring");
+        assert_false(managed_begin_operation(staged->managed, "ring", &start));
+        assert_int_equal(staged->managed->failure.kind, FAILURE_START_FAILED);
+        staged_write(staged, STAGED_VAR "/ring.domain", SIZE("4M"));
+        assert_true(managed_begin_operation(staged->managed, "ring", &start));
+        staged_end(staged, NULL);
+        managed_wait(staged->managed, "idle");
+        staged_write(staged, STAGED_VAR "/ring.domain", SIZE("3M"));
+        managed_wait(staged->managed, "definition ring invalid");
+        staged_remove(staged, STAGED_VAR "/ring.domain");
+        assert_false(managed_begin_operation(staged->managed, "ring", &start));
+        assert_int_equal(staged->managed->failure.kind, FAILURE_NO_SUCH_DOMAIN);
+        assert_null(find(staged, "ring"));
+        staged_free(staged);
+}
+
 static void test_reload(void **state) {
         Staged *staged = staged_new(*state);
 
@@ -219,9 +241,16 @@ static void test_reload(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_precedence),  TEST(test_not_ours),     TEST(test_transient_and_persistent),
-                TEST(test_links),       TEST(test_mask),         TEST(test_odd_files),
-                TEST(test_directories), TEST(test_no_directory), TEST(test_create_beside_a_file),
+                TEST(test_precedence),
+                TEST(test_not_ours),
+                TEST(test_transient_and_persistent),
+                TEST(test_links),
+                TEST(test_mask),
+                TEST(test_odd_files),
+                TEST(test_directories),
+                TEST(test_no_directory),
+                TEST(test_create_beside_a_file),
+                TEST(test_start_looks_again),
                 TEST(test_reload),
         };
 

@@ -148,6 +148,15 @@ def body(machine):
         start(machine, "wrong")
         assert prop(machine, "wrong", "State") == "running"
 
+    with machine.case("a domain for a user who comes later starts when there is one"):
+        machine.define("later", "[Domain]\nSize=1M\n[Access]\nUser=dora\n")
+        until_is(machine, "later", "DefinitionState", "invalid")
+        assert "dora" in refused(manager(machine, "StartDomain", "s", "later", check=False))
+        machine.add_user("dora")
+        start(machine, "later")
+        assert prop(machine, "later", "DefinitionState") == "current"
+        stop(machine, "later")
+
     with machine.case("a definition that was removed shows until its domain has stopped"):
         machine.path("/etc/ivshmem/wrong.domain").unlink()
         until_is(machine, "wrong", "DefinitionState", "removed")
