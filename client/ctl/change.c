@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <talloc.h>
 
 #include "client/ctl/definition-text.h"
 #include "client/ctl/file.h"

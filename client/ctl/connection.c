@@ -4,7 +4,6 @@
 #include "client/ctl/connection.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <talloc.h>

@@ -3,7 +3,6 @@
 
 #include "client/ctl/definition-text.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>

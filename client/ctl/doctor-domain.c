@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "client/ctl/doctor.h"
-#include "client/ctl/human.h"
 #include "client/ctl/memory.h"
 #include "client/ctl/value.h"
 

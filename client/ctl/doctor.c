@@ -3,7 +3,6 @@
 
 #include "client/ctl/doctor.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>

@@ -9,7 +9,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <talloc.h>
 #include <time.h>
 #include <wchar.h>
 #include <wctype.h>

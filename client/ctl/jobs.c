@@ -4,7 +4,6 @@
 #include "client/ctl/jobs.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <talloc.h>
 
 #include "client/ctl/agent.h"

@@ -18,7 +18,7 @@ typedef uint64_t VerbSet;
 #define OF(verb) (UINT64_C(1) << VERB_##verb)
 #define EVERY UINT64_MAX
 
-/* What starts a long operation, and can be asked for a password. */
+/* Verbs that have options in common. */
 #define DEFINES (OF(CREATE) | OF(EDIT))
 #define ATTACHES (OF(QEMU_ARGS) | OF(LIBVIRT_XML))
 #define COUNTS (OF(MONITOR) | OF(TOP) | OF(RING))
@@ -356,10 +356,10 @@ void options_print(FILE *file, const Verb *verb) {
                     (verb && !(option->verbs & UINT64_C(1) << verb_id(verb)))) {
                         continue;
                 }
-                snprintf(spelled, sizeof(spelled), "%c%c%s--%s%s%s%s", option->letter ? '-' : ' ',
+                snprintf(spelled, sizeof(spelled), "%c%c%s--%s%s%s", option->letter ? '-' : ' ',
                          option->letter ?: ' ', option->letter ? ", " : "  ", option->name,
                          is_optional(option) ? "[=" : option->argument ? "=" : "",
-                         is_optional(option) ? option->argument + 1 : option->argument ?: "", "");
+                         is_optional(option) ? option->argument + 1 : option->argument ?: "");
                 fprintf(file, "  %-30s %s\n", spelled, option->help);
         }
 }

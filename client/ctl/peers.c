@@ -3,7 +3,6 @@
 
 #include "client/ctl/peers.h"
 
-#include "client/ctl/memory.h"
 
 /* The first one is for several domains only. */
 static const Column columns[] = {

@@ -5,8 +5,6 @@
 
 #include <assert.h>
 #include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
 #include <talloc.h>
 
 #include "client/ctl/human.h"

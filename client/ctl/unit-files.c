@@ -6,9 +6,7 @@
 
 #include "client/ctl/unit-files.h"
 
-#include <errno.h>
 
-#include "client/ctl/agent.h"
 #include "client/ctl/call.h"
 #include "client/ctl/connection.h"
 #include "client/ctl/human.h"

@@ -6,7 +6,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <talloc.h>
 #include <unistd.h>
 
 #include "client/ctl/human.h"

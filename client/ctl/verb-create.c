@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* ivshmemctl create: a new domain, from options or from a definition's text. */
 
-#include <talloc.h>
 
 #include "client/ctl/change.h"
 #include "client/ctl/jobs.h"

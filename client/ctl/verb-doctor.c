@@ -2,14 +2,12 @@
 /* ivshmemctl doctor: looks for what keeps VMs from working. */
 
 #include <errno.h>
-#include <string.h>
 #include <talloc.h>
 
 #include "client/ctl/call.h"
 #include "client/ctl/connection.h"
 #include "client/ctl/doctor.h"
 #include "client/ctl/memory.h"
-#include "client/ctl/state.h"
 #include "client/ctl/value.h"
 #include "client/ctl/verbs.h"
 

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* ivshmemctl list: the domains that the caller may see. */
 
-#include <fnmatch.h>
 #include <string.h>
-#include <talloc.h>
 
 #include "client/ctl/call.h"
 #include "client/ctl/state.h"

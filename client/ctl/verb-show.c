@@ -3,7 +3,6 @@
 
 #include <inttypes.h>
 #include <string.h>
-#include <talloc.h>
 
 #include "client/ctl/call.h"
 #include "client/ctl/change.h"

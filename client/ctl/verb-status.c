@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
-#include <talloc.h>
 #include <time.h>
 
 #include "client/ctl/call.h"

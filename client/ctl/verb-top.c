@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "client/ctl/call.h"
-#include "client/ctl/connection.h"
 #include "client/ctl/memory.h"
 #include "client/ctl/state.h"
 #include "client/ctl/value.h"
