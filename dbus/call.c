@@ -116,7 +116,7 @@ void call_fail(Call *call, const Failure *failure) {
 static void fail_errno(Call *call, int error) {
         Failure failure;
 
-        bus_error_from_errno(&failure, error, call->method->member);
+        (void) failure_errno(&failure, error, call->method->member);
         call_fail(call, &failure);
 }
 

@@ -9,7 +9,6 @@
 #include "dbus/bus-parts.h"
 #include "dbus/call.h"
 #include "dbus/domain-properties.h"
-#include "dbus/errors.h"
 #include "dbus/names.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
@@ -91,7 +90,7 @@ static void run_reserve(Call *call) {
                 }
         }
         if (add_vm_id(call) < 0) {
-                bus_error_from_errno(&failure, -ENOMEM, "Reserve a VM ID");
+                (void) failure_errno(&failure, -ENOMEM, "Reserve a VM ID");
                 call_fail(call, &failure);
                 return;
         }
@@ -131,7 +130,7 @@ static void run_get_definition(Call *call) {
         }
         text = definition_print(call, domain_definition(domain));
         if (!text) {
-                bus_error_from_errno(&failure, -ENOMEM, "Print the definition");
+                (void) failure_errno(&failure, -ENOMEM, "Print the definition");
                 call_fail(call, &failure);
                 return;
         }

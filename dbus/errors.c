@@ -3,9 +3,7 @@
 
 #include "dbus/errors.h"
 
-#include <errno.h>
 #include <stdbool.h>
-#include <string.h>
 
 #include "dbus/names.h"
 
@@ -38,12 +36,4 @@ const char *bus_error_name(FailureKind kind) {
 
 int bus_error_set(sd_bus_error *error, const Failure *failure) {
         return sd_bus_error_set(error, bus_error_name(failure->kind), failure->text);
-}
-
-void bus_error_from_errno(Failure *ret, int error, const char *what) {
-        if (error == -ENOMEM) {
-                (void) failure_set(ret, FAILURE_NO_MEMORY, "%s: the manager is out of memory", what);
-        } else {
-                (void) failure_set(ret, FAILURE_SYSTEM, "%s: %s", what, strerror(-error));
-        }
 }

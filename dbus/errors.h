@@ -11,7 +11,3 @@ const char *bus_error_name(FailureKind kind);
 
 /* Sets the error to what the failure says. The negative errno that a handler of sd-bus returns. */
 int bus_error_set(sd_bus_error *error, const Failure *failure);
-
-/* The failure that a negative errno is, of what was to be done ("List the peers"); -EREMOTEIO is not for here, it comes with a
- * failure of its own. */
-void bus_error_from_errno(Failure *ret, int error, const char *what);

@@ -8,7 +8,6 @@
 #include "config.h"
 #include "dbus/bus-parts.h"
 #include "dbus/call.h"
-#include "dbus/errors.h"
 #include "dbus/names.h"
 #include "service/manager/pools.h"
 
@@ -22,7 +21,7 @@ static void reply_path(Call *call, const Domain *domain) {
         int r = sd_bus_path_encode(BUS_DOMAIN_PATH, domain_name(domain), &path);
 
         if (r < 0) {
-                bus_error_from_errno(&failure, r, call->method->member);
+                (void) failure_errno(&failure, r, call->method->member);
                 call_fail(call, &failure);
                 return;
         }
