@@ -58,7 +58,8 @@ static const SyscallCase get_name[] = { { { INT_IS(0, PR_GET_NAME) } } };
 static const SyscallCase no_directory[] = { { { BITS_UNSET(2, AT_REMOVEDIR) } } };
 
 /* Not, above all, the packet filters that can be attached to a socket. */
-static const SyscallCase buffer_size[] = {
+static const SyscallCase socket_options[] = {
+        { { INT_IS(1, SOL_SOCKET), INT_IS(2, SO_PASSRIGHTS) } },
         { { INT_IS(1, SOL_SOCKET), INT_IS(2, SO_SNDBUF) } },
         { { INT_IS(1, SOL_SOCKET), INT_IS(2, SO_SNDBUFFORCE) } },
 };
@@ -284,9 +285,10 @@ const SyscallRule ivshmem_server_syscalls[] = {
         },
         {
                 .name = "setsockopt",
-                WHERE(buffer_size),
-                .reason = "send buffers of peers and of libsystemd's own sockets",
-                .caller = "feeding, sd_journal_sendv()",
+                WHERE(socket_options),
+                .reason =
+                        "send buffers of peers and of libsystemd's own sockets; no descriptors of newcomers",
+                .caller = "feeding, sd_journal_sendv(), arrivals",
         },
         {
                 .name = "shutdown",

@@ -21,6 +21,7 @@
 #include "service/core/admission.h"
 #include "service/core/wire.h"
 #include "service/server/doorbells.h"
+#include "service/server/listener.h"
 #include "service/server/messages.h"
 #include "service/server/peercred.h"
 #include "service/server/peers.h"
@@ -267,6 +268,8 @@ static int arrival_add(Arrivals *arrivals, int fd, Credentials *credentials) {
                 talloc_free(arrival);
                 return -ENOMEM;
         }
+        /* Of a pair, or made before we listened. */
+        socket_bar_descriptors(fd);
         arrival->credentials = talloc_steal(arrival, credentials);
         list_append(&arrivals->waiting, &arrival->link);
         return event_source_arm_once(arrivals->admitting);
@@ -446,6 +449,7 @@ int arrivals_new(void *ctx, Event *event, Domain *domain, Peers *peers, Fd *list
         }
         *arrivals = (Arrivals){ .domain = domain, .peers = peers, .ops = *ops, .event = event };
         arrivals->listener = talloc_steal(arrivals, listener);
+        socket_bar_descriptors(fd_get(listener));
         list_init(&arrivals->waiting);
         talloc_set_destructor(arrivals, arrivals_destructor);
         r = refused_new(arrivals, event, REFUSED_KEEP_USEC, &arrivals->refused);

@@ -16,6 +16,7 @@
 #include "service/base/log.h"
 #include "service/core/bucket.h"
 #include "service/server/control-record.h"
+#include "service/server/listener.h"
 
 #define DOMAIN_DELAY_USEC 250000U
 
@@ -262,6 +263,7 @@ int control_new(void *ctx, Event *event, const Domain *domain, const Peers *peer
         }
         *control = (Control){ .event = event, .domain = domain, .peers = peers, .ops = *ops };
         control->listener = talloc_steal(control, listener);
+        socket_bar_descriptors(fd_get(listener));
         control->own_uid = geteuid();
         control->socket_uid = socket_owner(fd_get(listener));
         control->complaints = bucket_full(COMPLAINTS_PER_SECOND, COMPLAINTS_BURST, now_usec(control));

@@ -14,6 +14,7 @@
 #include <talloc.h>
 #include <unistd.h>
 
+#include "policy/ivshmem-server-syscalls.h"
 #include "service/base/error.h"
 
 static int fail(void *ctx, char **ret_error, const char *path, int r, const char *why) {
@@ -127,4 +128,10 @@ int listener_open(void *ctx, const char *path, uint32_t mode, Fd **ret, OwnFile 
         *ret = listener;
         *ret_file = file;
         return 0;
+}
+
+void socket_bar_descriptors(int fd) {
+        const int no = 0;
+
+        (void) setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &no, sizeof(no));
 }

@@ -18,3 +18,10 @@
  */
 int listener_open(void *ctx, const char *path, uint32_t mode, Fd **ret, OwnFile **ret_file,
                   char **ret_error);
+
+/*
+ * Nobody sends descriptors over this socket, or over connections that are made to it from now on: sendmsg(2) there fails with
+ * EPERM. Those that are not received are closed in our name, by the kernel, which may take as long as their sender likes
+ * (SO_LINGER). Before Linux 6.16 there is nothing that can be done.
+ */
+void socket_bar_descriptors(int fd);

@@ -311,7 +311,12 @@ static void test_descriptors_are_not_taken(void **state) {
         for (unsigned i = 0; i < 10; i++) {
                 ControlRecord reply;
 
-                assert_int_equal(sendmsg(fd_get(manager->socket), &message, 0), sizeof(bytes));
+                if (sendmsg(fd_get(manager->socket), &message, 0) < 0) {
+                        /* The kernel keeps them away (Linux 6.16). */
+                        assert_int_equal(errno, EPERM);
+                        message.msg_controllen = 0;
+                        assert_int_equal(sendmsg(fd_get(manager->socket), &message, 0), sizeof(bytes));
+                }
                 do {
                         assert_int_equal(manager_next(manager, &reply, NULL), MANAGER_OK);
                 } while (reply.kind != CONTROL_REPLY);
