@@ -7,6 +7,7 @@ is left.
 
 import argparse
 import contextlib
+import ctypes
 import os
 import pathlib
 import pwd
@@ -54,6 +55,30 @@ _BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Confi
   </policy>
 </busconfig>
 """
+
+
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def _adopt_orphans():
+    """Servers go on when their manager is killed; from now on they are children of ours then."""
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def _children():
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == os.getpid():
+                yield int(stat.parent.name)
+
+
+def _end_orphans():
+    """What the test itself started has ended by now."""
+    for pid in _children():
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
 
 
 class Question:
@@ -147,6 +172,8 @@ class Scene(contextlib.ExitStack):
         super().__enter__()
         with contextlib.ExitStack() as stack:
             stack.push(self)
+            _adopt_orphans()
+            self.callback(_end_orphans)
             self.folder = pathlib.Path(tempfile.mkdtemp(prefix="ivshmem-bus-"))
             self.callback(shutil.rmtree, self.folder, ignore_errors=True)
             self.folder.chmod(0o755)
