@@ -58,6 +58,18 @@ static int refuse(const char *who, const char *has, Resource resource, const Quo
                            has, in_use, wanted, resource_names[resource]);
 }
 
+/* What others have is not for everybody to know. */
+static int refuse_all(Resource resource, const Quota *limit, const Quota *more, Failure *ret) {
+        char may[RESOURCE_TEXT_MAX], wanted[RESOURCE_TEXT_MAX];
+
+        resource_format(resource, limit->values[resource], may);
+        resource_format_value(resource, more->values[resource], wanted);
+        return failure_set(ret, FAILURE_LIMIT_EXCEEDED,
+                           "All users together may have %s, and this takes %s, which is more than is left "
+                           "(%s= in ivshmemd.conf, [Global])",
+                           may, wanted, resource_names[resource]);
+}
+
 static int check(const Manager *manager, const Tally *tally, const Quota *more, Failure *ret) {
         Quota limit;
         Resource resource;
@@ -68,8 +80,7 @@ static int check(const Manager *manager, const Tally *tally, const Quota *more, 
                 return failure_errno(ret, r, "Cannot look limits up");
         }
         if (!quota_fits(limits_global(manager->limits), &tally->all, more, &resource)) {
-                return refuse("All users together", tally->running ? "run" : "have", resource,
-                              limits_global(manager->limits), &tally->all, more, ret);
+                return refuse_all(resource, limits_global(manager->limits), more, ret);
         }
         if (quota_fits(&limit, &tally->own, more, &resource)) {
                 return 0;

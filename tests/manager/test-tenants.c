@@ -92,7 +92,7 @@ static const struct {
         { "[Global]\nBytes=3M\n",
           { "Size=2M" },
           { "Size=2M" },
-          "All users together may have 3M of memory and have 2M; this takes 2M more (Bytes=" },
+          "All users together may have 3M of memory, and this takes 2M, which is more than is left (Bytes=" },
 };
 
 static void test_resources(void **state) {
