@@ -217,7 +217,7 @@ static void test_a_domain_that_changes_hands(void **state) {
 
 static void test_owners(void **state) {
         Owners owners = { 0 };
-        char domains[100]; /* whose addresses are as good as any */
+        uint64_t domains[100]; /* whose addresses are as good as any */
 
         for (size_t i = 0; i < 100; i++) {
                 size_t each = i * 37 % 100;
