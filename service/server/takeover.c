@@ -169,10 +169,16 @@ static bool keep_running_values(const Takeover *t, bool apply) {
 /* The ledger of version 1 kept no file: it is opened by its name. */
 static int open_again(const Takeover *t) {
         const MemoryRequest request = memory_request(t, /* file= */ false);
+        const char *path = t->parts->definition->path;
         int r;
 
-        if (!t->parts->definition->path) {
+        if (!path) {
                 *t->ret_error = talloc_asprintf(t->ctx, "The memory is not there");
+                return -EINVAL;
+        }
+        /* A new one would be another memory than that of the peers. What was handed over may be such a one. */
+        if (t->has_file || access(path, F_OK) < 0) {
+                *t->ret_error = talloc_asprintf(t->ctx, "The file that was the memory, %s, is gone", path);
                 return -EINVAL;
         }
         r = memory_new(t->ctx, &request, &t->parts->memory, t->ret_error);
@@ -182,15 +188,16 @@ static int open_again(const Takeover *t) {
 
 static int restore_memory(const Takeover *t) {
         const MemoryRequest request = memory_request(t, t->has_file);
+        LedgerFile kind = t->parts->inheritance->image->file;
         Fd *fd = claim(t, FD_MEMORY);
 
         if (fd) {
                 return memory_restore(t->ctx, &request, fd, &t->parts->memory, t->ret_error);
         }
-        return t->has_file ? memory_restore_file(t->ctx, &request,
-                                                 t->parts->inheritance->image->file == LEDGER_FILE_OURS,
-                                                 &t->parts->memory, t->ret_error)
-                           : open_again(t);
+        return t->has_file && kind != LEDGER_FILE_NONE
+                       ? memory_restore_file(t->ctx, &request, kind == LEDGER_FILE_OURS, &t->parts->memory,
+                                             t->ret_error)
+                       : open_again(t);
 }
 
 /* Goes on with a running domain. */

@@ -8,9 +8,10 @@ import signal
 import tempfile
 
 from harness import ServerFailed, definition, run
-from harness.predecessor import bag
+from harness.predecessor import LEFT, SEATS, Predecessor, bag
 
 VECTORS = 1
+LEDGER = pathlib.Path(__file__).resolve().parents[1] / "ledgers" / "1-told"
 HANDED_OVER = 75
 
 
@@ -53,6 +54,27 @@ def open_file(path, size, uid):
     os.ftruncate(fd, size)
     os.fchown(fd, uid, uid)
     return [fd, os.open(path, os.O_RDONLY), os.open(path, os.O_RDWR)]
+
+
+def upgrade(workshop, name, file, gone=False):
+    """A domain that a server of version 1 of the ledger left, which kept no file: the manager of its successor, and a peer."""
+    file.path.write_bytes(bytes(1 << 20))
+    predecessor = Predecessor(LEDGER.read_bytes(), file.path)
+    peers = []
+
+    def leave(manager):
+        for _ in SEATS:
+            peers.append(workshop.start_peer(manager, 2))
+            predecessor.admit(manager.listener.accept()[0])
+            peers[-1].finish()
+        peers.pop(LEFT).close()
+        for what, fd in predecessor.store():
+            manager.keep(what, os.dup(fd))
+        if gone:
+            file.path.unlink()
+
+    manager = workshop.managed(name, file.text(Size="1M", Vectors=2, MaxPeers=8), before=leave)
+    return manager, peers[0]
 
 
 def rewrite(workshop, name, text):
@@ -116,6 +138,26 @@ def body(workshop, tap):
         manager.restart()
         stop(manager)
         assert file.path.exists()
+
+    with tap.case("a file that a server of version 1 left is opened again by its name, and kept from then on"):
+        file = File(workshop, "ring")
+        manager, peer = upgrade(workshop, "upgrade", file)
+        manager.settle()
+        assert "file" in manager.names()
+        peer.memory[0] = 42
+        assert workshop.peer(manager, 2).memory[0] == 42
+        manager.restart()
+        assert workshop.peer(manager, 2).memory[0] == 42
+        stop(manager)
+        assert file.path.exists()
+
+    with tap.case("one that is gone by then is not replaced under those who have it: serving begins anew, which is said"):
+        file = File(workshop, "ring")
+        manager, peer = upgrade(workshop, "lost", file, gone=True)
+        assert f"The file that was the memory, {file.path}, is gone" in manager.process.output()
+        assert workshop.peer(manager, 2).id == 0
+        stop(manager)
+        assert not file.path.exists()
 
     with tap.case("a file that is handed over is served, and left to who did that"):
         file = File(workshop, "ring")

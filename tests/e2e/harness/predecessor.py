@@ -44,10 +44,12 @@ def bag(fds, note=""):
 class Predecessor:
     """The domain of a stored ledger."""
 
-    def __init__(self, ledger):
+    def __init__(self, ledger, file=None):
+        """With `file`, a path, the memory is that, and not in the store."""
         size, vectors = (struct.unpack_from(form, ledger, at)[0] for form, at in (("<Q", _MEMORY_SIZE_AT), ("<I", _VECTORS_AT)))
         self._ledger = _sealed("ivshmem-ledger", len(ledger), ledger)
-        self._memory = _sealed("ivshmem:ring", size)
+        self._file = file
+        self._memory = os.open(file, os.O_RDWR) if file else _sealed("ivshmem:ring", size)
         self._doorbells = {seat: [os.eventfd(0, os.EFD_CLOEXEC) for _ in range(vectors)] for seat in SEATS}
         self._connections = {}
 
@@ -80,7 +82,8 @@ class Predecessor:
         """What is in the fd store: names and descriptors."""
         peers = [(f"peer-{seat}-{seat + 1}", self._connections[seat].fileno()) for seat in SEATS if seat != LEFT]
         bags = [(f"doorbells-{seat}", bag(fds)) for seat, fds in self._doorbells.items()]
-        return [("memory", self._memory), *bags, *peers, ("ledger", self._ledger)]
+        memory = [] if self._file else [("memory", self._memory)]
+        return [*memory, *bags, *peers, ("ledger", self._ledger)]
 
 
 def _notify(text, fd=None):
