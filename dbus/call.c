@@ -7,11 +7,11 @@
 #include <stdarg.h>
 #include <string.h>
 #include <talloc.h>
-#include <unistd.h>
 
 #include "dbus/bus-parts.h"
 #include "dbus/errors.h"
 #include "dbus/names.h"
+#include "service/base/fd.h"
 #include "service/base/log.h"
 
 #define NO_OWNER UINT32_MAX
@@ -414,9 +414,7 @@ static void on_operation(const Failure *failure, int fd, void *userdata) {
         } else {
                 call_reply(call, NULL);
         }
-        if (fd >= 0) {
-                close(fd);
-        }
+        fd_close_aside(fd);
 }
 
 void call_begin_operation(Call *call, Domain *domain, const Request *request) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <errno.h>
+#include <stddef.h>
 
 typedef struct Fd Fd;
 
@@ -34,3 +35,17 @@ static inline int fd_steal(int *fd) {
 void fd_close_at_scope_end(int *fd);
 
 #define cleanup_close __attribute__((cleanup(fd_close_at_scope_end)))
+
+/* As many threads at a time close descriptors; what is beyond is waited for. */
+#define FD_ASIDE_THREADS_MAX 1024
+
+/*
+ * Closes descriptors that somebody sent who may mean ill: it can take as long as he likes (a TCP connection with SO_LINGER, a
+ * file of his own file system), and so it is done by a thread that is there for this alone. One below 0 is none.
+ */
+void fds_close_aside(const int *fds, size_t n);
+void fd_close_aside(int fd);
+
+void fd_close_aside_at_scope_end(int *fd);
+
+#define cleanup_close_aside __attribute__((cleanup(fd_close_aside_at_scope_end)))

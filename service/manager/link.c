@@ -49,9 +49,12 @@ struct Link {
         bool closed;
 };
 
+/* As many descriptors as a message can have (SCM_MAX_FD of Linux): what has no room the kernel closes as we receive. */
+#define DESCRIPTORS_MAX 253
+
 typedef union AncillaryData {
         struct cmsghdr header;
-        char bytes[CMSG_SPACE(4 * sizeof(int))];
+        char bytes[CMSG_SPACE(DESCRIPTORS_MAX * sizeof(int))];
 } AncillaryData;
 
 static int link_connect(Link *link);
@@ -77,9 +80,18 @@ static void fail_pending(Link *link, const char *why) {
 
 /* ---- Losing it ---- */
 
-static void link_lose(Link *link, uint64_t retry_usec) {
+/* The server sees it at once. What has not been received goes with the socket, descriptors too. */
+static void link_hang_up(Link *link) {
         TALLOC_FREE(link->source);
+        if (link->socket) {
+                (void) shutdown(fd_get(link->socket), SHUT_RDWR);
+                fd_close_aside(fd_take(link->socket));
+        }
         TALLOC_FREE(link->socket);
+}
+
+static void link_lose(Link *link, uint64_t retry_usec) {
+        link_hang_up(link);
         fail_pending(link, "went away before it answered");
         if (!link->closed) {
                 link->retry_usec = retry_usec;
@@ -217,24 +229,30 @@ static int take_reply(Link *link, const ControlRecord *record, int *fd) {
         return 0;
 }
 
-/* Closes all descriptors but one. */
-static int take_descriptors(struct msghdr *message, int *ret) {
+static size_t list_descriptors(struct msghdr *message, int ret[static DESCRIPTORS_MAX]) {
         size_t n = 0;
 
         for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
                 if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) {
                         continue;
                 }
-                for (size_t at = CMSG_LEN(0); at + sizeof(int) <= c->cmsg_len; at += sizeof(int)) {
-                        int fd;
-
-                        memcpy(&fd, (char *) c + at, sizeof(fd));
-                        if (n++ == 0) {
-                                *ret = fd;
-                        } else {
-                                close(fd);
-                        }
+                for (size_t at = CMSG_LEN(0); at + sizeof(int) <= c->cmsg_len && n < DESCRIPTORS_MAX;
+                     at += sizeof(int)) {
+                        memcpy(&ret[n++], (char *) c + at, sizeof(int));
                 }
+        }
+        return n;
+}
+
+/* One there may be. */
+static int take_descriptor(struct msghdr *message, int *ret) {
+        int fds[DESCRIPTORS_MAX];
+        size_t n = list_descriptors(message, fds);
+
+        if (n > 1) {
+                fds_close_aside(fds, n);
+        } else if (n == 1) {
+                *ret = fds[0];
         }
         return n > 1 || (message->msg_flags & MSG_CTRUNC) ? -EBADMSG : 0;
 }
@@ -254,7 +272,7 @@ static int receive(Link *link, ControlRecord *ret, int *ret_fd) {
         if (n < 0) {
                 return errno_negative();
         }
-        r = take_descriptors(&message, ret_fd);
+        r = take_descriptor(&message, ret_fd);
         if (n == 0 && r == 0) {
                 return 0;
         }
@@ -266,7 +284,7 @@ static int receive(Link *link, ControlRecord *ret, int *ret_fd) {
 }
 
 static int take_record(Link *link) {
-        cleanup_close int fd = -EBADF;
+        cleanup_close_aside int fd = -EBADF;
         ControlRecord record;
         int r = receive(link, &record, &fd);
 
@@ -362,7 +380,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
 }
 
 static int link_destructor(Link *link) {
-        TALLOC_FREE(link->source);
+        link_hang_up(link);
         return 0;
 }
 

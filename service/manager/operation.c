@@ -2,10 +2,12 @@
 /* What takes time: checked and begun here, ended by launcher or server, told from the loop. */
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
 #include <talloc.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "service/base/fd.h"
 #include "service/manager/manager-parts.h"
 #include "service/manager/mirror.h"
 
@@ -16,9 +18,7 @@
 
 static int operation_destructor(Operation *operation) {
         list_remove(&operation->link);
-        if (operation->fd >= 0) {
-                close(operation->fd);
-        }
+        fd_close_aside(operation->fd);
         return 0;
 }
 
@@ -223,15 +223,29 @@ static int begin_restart(Operation *operation, const Request *request, Failure *
 
 /* ---- What the server is asked ---- */
 
+/* Whether it is what was asked for, so that nobody gets from us what a server likes to give. */
+static bool is_answer(const Operation *operation, int fd) {
+        const Definition *definition = operation->domain ? operation->domain->definition : NULL;
+        int domain = 0;
+        socklen_t size = sizeof(domain);
+
+        switch (operation->kind) {
+        case OPERATION_OPEN:
+                return fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) >= 0 &&
+                       domain == AF_UNIX;
+        case OPERATION_MEMORY:
+                return fd >= 0 && (fcntl(fd, F_GET_SEALS) >= 0 || (definition && definition->path));
+        default:
+                return fd < 0;
+        }
+}
+
 static void on_reply(const Failure *failure, int fd, void *userdata) {
         Operation *operation = talloc_get_type_abort(userdata, Operation);
-        bool opens = operation->kind == OPERATION_OPEN || operation->kind == OPERATION_MEMORY;
         Failure lie;
 
-        if (!failure && opens != (fd >= 0)) {
-                if (fd >= 0) {
-                        close(fd);
-                }
+        if (!failure && !is_answer(operation, fd)) {
+                fd_close_aside(fd);
                 (void) failure_set(&lie, FAILURE_SERVER_LOST,
                                    "The domain's server gave an answer that makes no sense");
                 operation_finish(operation, &lie, -EBADF);

@@ -103,6 +103,9 @@ def strangers(scene, tap):
             hidden = bob.error(*call, **{**bob.domain("ring"), **where})
             same_error(hidden, bob.error(*call, **{**bob.domain("none"), **where}), NO_OBJECT)
         assert names(root) == ["ring"]
+        where = {"path": "/org/ivshmem1/domain", "interface": "org.freedesktop.DBus.Introspectable"}
+        assert '"ring"' in root.call("Introspect", **where)[0]
+        assert "ring" not in bob.call("Introspect", **where)[0]
     with tap.case("polkit is asked the same about what is there and what is not"):
         polkit.forget()
         bob.error("StartDomain", "s", "ring", flags=INTERACTIVE)

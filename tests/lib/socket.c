@@ -3,6 +3,7 @@
 
 #include "tests/lib/socket.h"
 
+#include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -63,4 +64,35 @@ int wait_input(int fd) {
                 return -ETIMEDOUT;
         }
         return n < 0 ? n : 0;
+}
+
+static int connect_pair(int listener, int fd, int *ret_end) {
+        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        socklen_t length = sizeof(address);
+
+        if (bind(listener, (struct sockaddr *) &address, length) < 0 || listen(listener, 1) < 0 ||
+            getsockname(listener, (struct sockaddr *) &address, &length) < 0 ||
+            connect(fd, (struct sockaddr *) &address, length) < 0) {
+                return errno_negative();
+        }
+        *ret_end = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+        return errno_or(*ret_end);
+}
+
+int lingering_socket(int *ret_end) {
+        const struct linger linger = { .l_onoff = 1, .l_linger = 3600 };
+        cleanup_close int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        cleanup_close int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        static const char junk[65536];
+        int r = connect_pair(listener, fd, ret_end);
+
+        if (r < 0) {
+                return r;
+        }
+        while (send(fd, junk, sizeof(junk), MSG_DONTWAIT) > 0) {
+        }
+        if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) < 0) {
+                return errno_negative();
+        }
+        return fd_steal(&fd);
 }

@@ -20,3 +20,6 @@ int unix_listen(const void *ctx, const char *path, int type, Fd **ret);
 
 /* Waits until `fd` has input or its other end is gone. -ETIMEDOUT. */
 int wait_input(int fd);
+
+/* A descriptor that takes an hour to close, for it waits for its other end, *ret_end, to read. Negative errno. */
+int lingering_socket(int *ret_end);

@@ -2,7 +2,6 @@
 /* Clients that QEMU would never be: what one does harms nobody else, and leaves nothing behind. */
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -136,36 +135,15 @@ static void test_descriptors_sent_to_us_are_not_kept(void **state) {
         served_end(served);
 }
 
-/* A connection whose last descriptor takes for ever to close, for the other end reads nothing. *ret_end: that one. */
-static int lingering(int *ret_end) {
-        const struct linger linger = { .l_onoff = 1, .l_linger = 3600 };
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-        socklen_t length = sizeof(address);
-        int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        static const char junk[65536];
-
-        assert_int_equal(bind(listener, (struct sockaddr *) &address, length), 0);
-        assert_int_equal(getsockname(listener, (struct sockaddr *) &address, &length), 0);
-        assert_int_equal(listen(listener, 1), 0);
-        assert_int_equal(connect(fd, (struct sockaddr *) &address, length), 0);
-        *ret_end = accept(listener, NULL, NULL);
-        assert_true(*ret_end >= 0);
-        close(listener);
-        assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
-        while (send(fd, junk, sizeof(junk), MSG_DONTWAIT) > 0) {
-        }
-        return fd;
-}
-
 /* Closing it would fall to the server, which would do nothing else for an hour. */
 static void test_a_descriptor_that_is_hard_to_close(void **state) {
-        int supported, end, fd = lingering(&end);
+        int supported, end, fd = lingering_socket(&end);
         socklen_t length = sizeof(supported);
         Served *served;
         Bystanders bystanders;
         Client *client;
 
+        assert_true(fd >= 0);
         if (getsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &supported, &length) < 0 && errno == ENOPROTOOPT) {
                 print_message("the kernel cannot keep descriptors away (Linux 6.16)\n");
                 skip();
