@@ -61,7 +61,16 @@ static void wait_for_closes(Clients *clients, int wait_msec) {
         }
 }
 
-void backlog_refuse(int listener, int wait_msec) {
+static void sleep_until(int64_t end) {
+        int64_t left = end - now_msec();
+
+        if (left > 0) {
+                (void) poll(NULL, 0, (int) left);
+        }
+}
+
+void backlog_refuse(int listener, int wait_msec, int pace_msec) {
+        int64_t begin = now_msec();
         Clients clients = { .n = 0 };
 
         if (fcntl(listener, F_SETFL, O_NONBLOCK) < 0) {
@@ -73,6 +82,9 @@ void backlog_refuse(int listener, int wait_msec) {
                 if (clients.fds[i].fd >= 0) {
                         close(clients.fds[i].fd);
                 }
+        }
+        if (clients.n > 0) {
+                sleep_until(begin + pace_msec);
         }
 }
 

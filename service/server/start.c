@@ -474,7 +474,7 @@ static void clean_up(Start *start, int r) {
 static void turn_away(const Start *start) {
         for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + start->n_inherited; fd++) {
                 if (is_listener(fd, SOCK_STREAM)) {
-                        backlog_refuse(fd, BACKLOG_READING_MSEC);
+                        backlog_refuse(fd, BACKLOG_READING_MSEC, BACKLOG_PACE_MSEC);
                 } else if (is_listener(fd, SOCK_SEQPACKET)) {
                         backlog_close(fd);
                 }

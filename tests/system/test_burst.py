@@ -15,12 +15,15 @@ KILLS = 200
 SERVICE = service_of("ring")
 SEED = 20121
 
-# The moments are random, the number of kills is not: systemd has started the server again before the next.
+# The moments are random, the number of kills is not: each is of another server, and of one that serves.
 KILLER = f"""
+last=0
 for i in $(seq {KILLS}); do
-        until [ "$(systemctl show --property=SubState --value {SERVICE})" = running ]; do :; done
+        until state=$(systemctl show --property=SubState --property=MainPID {SERVICE}) &&
+                [[ $state == *SubState=running* && $state != *MainPID=$last[[:space:]]* ]]; do :; done
+        last=$(sed -n 's/^MainPID=//p' <<<"$state")
         sleep 0.0$(( (RANDOM % 40) + 10 ))
-        systemctl kill --kill-whom=main --signal=KILL {SERVICE}
+        kill -KILL "$last"
 done
 """
 

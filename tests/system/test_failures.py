@@ -18,6 +18,8 @@ WRONG_AT = "/etc/ivshmem/{}.domain:3: Vectors="
 PAGE = 2 << 20
 PAGES_TOO_MANY = 64  # more than this the test does not take from the machine
 
+KNOCKS = 8
+
 
 def check_failed(machine, domain, *texts):
     """The service has failed, once, and its status says why, to the administrator and to systemctl show."""
@@ -49,16 +51,6 @@ def refusal(machine, domain):
     except Refused as refused:
         return refused.version
     raise AssertionError(f"{domain} took a client")
-
-
-def knock_out(machine, domain):
-    """Connects until nobody listens any more."""
-    for _ in range(200):
-        try:
-            refusal(machine, domain)
-        except OSError:
-            return
-    raise AssertionError("the socket is still there")
 
 
 def ask_for_pages(machine, free):
@@ -116,14 +108,12 @@ def body(machine):
         assert machine.show(service_of("Upper"), "ActiveState") in ("failed", "inactive")
         assert starts(machine, "Upper") <= 1
 
-    with machine.case("clients that knock without end cost a domain that fails its socket, and a start brings it back"):
+    with machine.case("clients that knock again and again do not cost a domain that fails its socket"):
         machine.define("knock", WRONG)
-        machine.drop_in("ivshmem@knock.socket", "[Socket]\nTriggerLimitIntervalSec=60s\n")
         machine.systemctl("start", "ivshmem@knock.socket")
-        knock_out(machine, "knock")
-        assert machine.show("ivshmem@knock.socket", "Result") == "trigger-limit-hit"
+        for _ in range(KNOCKS):
+            assert refusal(machine, "knock") == 503
         machine.define("knock", SMALL)
-        machine.systemctl("start", service_of("knock"))
         machine.peer("knock")
 
     with contextlib.ExitStack() as stack:

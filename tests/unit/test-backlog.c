@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "service/core/wire.h"
@@ -59,7 +60,7 @@ static void test_all_are_answered(void **state) {
                 /* They want nothing more: nothing is waited for, or the test would not end. */
                 assert_int_equal(shutdown(fixture.clients[i], SHUT_WR), 0);
         }
-        backlog_refuse(fixture.listener, FOREVER);
+        backlog_refuse(fixture.listener, FOREVER, /* pace_msec= */ 0);
         for (size_t i = 0; i < CLIENTS; i++) {
                 check_answer(fixture.clients[i]);
         }
@@ -69,7 +70,7 @@ static void test_all_are_answered(void **state) {
 static void test_who_does_not_close_is_not_waited_for_for_ever(void **state) {
         Fixture fixture = fixture_open();
 
-        backlog_refuse(fixture.listener, /* wait_msec= */ 1);
+        backlog_refuse(fixture.listener, /* wait_msec= */ 1, /* pace_msec= */ 0);
         check_answer(fixture.clients[0]);
         fixture_close(&fixture);
 }
@@ -77,7 +78,7 @@ static void test_who_does_not_close_is_not_waited_for_for_ever(void **state) {
 static void test_nobody_waits_afterwards(void **state) {
         Fixture fixture = fixture_open();
 
-        backlog_refuse(fixture.listener, /* wait_msec= */ 0);
+        backlog_refuse(fixture.listener, /* wait_msec= */ 0, /* pace_msec= */ 0);
         /* The listener does not block any more either. */
         assert_int_equal(accept(fixture.listener, NULL, NULL), -1);
         assert_int_equal(errno, EAGAIN);
@@ -87,17 +88,33 @@ static void test_nobody_waits_afterwards(void **state) {
 static void test_nobody_at_all(void **state) {
         Fixture fixture = fixture_open();
 
-        backlog_refuse(fixture.listener, /* wait_msec= */ 0);
-        backlog_refuse(fixture.listener, FOREVER);
+        backlog_refuse(fixture.listener, /* wait_msec= */ 0, /* pace_msec= */ 0);
+        /* Neither is anybody waited for, nor a pace kept, or the test would not end. */
+        backlog_refuse(fixture.listener, FOREVER, FOREVER);
+        fixture_close(&fixture);
+}
+
+static uint64_t now_msec(void) {
+        struct timespec now;
+
+        assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &now), 0);
+        return (uint64_t) now.tv_sec * 1000 + (uint64_t) now.tv_nsec / 1000000;
+}
+
+static void test_the_pace_is_kept(void **state) {
+        Fixture fixture = fixture_open();
+        uint64_t begin = now_msec();
+
+        backlog_refuse(fixture.listener, /* wait_msec= */ 0, /* pace_msec= */ 20);
+        assert_true(now_msec() - begin >= 20);
         fixture_close(&fixture);
 }
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_all_are_answered),
-                TEST(test_who_does_not_close_is_not_waited_for_for_ever),
-                TEST(test_nobody_waits_afterwards),
-                TEST(test_nobody_at_all),
+                TEST(test_all_are_answered),        TEST(test_who_does_not_close_is_not_waited_for_for_ever),
+                TEST(test_nobody_waits_afterwards), TEST(test_nobody_at_all),
+                TEST(test_the_pace_is_kept),
         };
 
         return cmocka_run_group_tests_name("backlog", tests, NULL, NULL);
