@@ -4,7 +4,7 @@
 Reads a command a line and answers each with a line, both JSON:
 
     {"path": ..., "interface": ..., "member": ..., "signature": ..., "arguments": [...]}
-    {"result": ...}  or  {"error": [NAME, TEXT]}
+    {"result": ..., "seconds": ...}  or  {"error": [NAME, TEXT]}
 
 What has a signature is sent as such; in variants numbers are "t", and lists "as". A descriptor in an answer is described by
 what it is, and closed.
@@ -18,6 +18,7 @@ import os
 import socket
 import stat
 import sys
+import time
 
 import dbus
 import dbus.connection
@@ -100,13 +101,16 @@ class Agent:
         return message
 
     def _one(self, command):
-        reply = self._connection.send_message_with_reply_and_block(self._message(command), 90)
+        message = self._message(command)
+        begin = time.monotonic()
+        reply = self._connection.send_message_with_reply_and_block(message, 90)
+        seconds = time.monotonic() - begin
         values = [plain(value) for value in reply.get_args_list()]
-        return values[0] if len(values) == 1 else values
+        return {"result": values[0] if len(values) == 1 else values, "seconds": seconds}
 
     def run(self, command):
         try:
-            return {"result": self._one(command)}
+            return self._one(command)
         except dbus.DBusException as error:
             return {"error": [error.get_dbus_name(), error.get_dbus_message()]}
 

@@ -39,6 +39,7 @@ class Client:
 
     def __init__(self, machine, user=None, address=None):
         self.user = user
+        self.seconds = None  # that the last call took which was answered with a result
         # Not from a file: the machine does not see the source tree.
         program = ["/usr/bin/python3", "-c", _AGENT.read_text()]
         self._command = [*machine.enter(user), *program, *([address] if address else [])]
@@ -78,6 +79,7 @@ class Client:
         answer = self._receive()
         if "error" in answer:
             raise BusError(*answer["error"])
+        self.seconds = answer["seconds"]
         return answer["result"]
 
     def call(self, *call):
