@@ -136,7 +136,7 @@ def body(machine):
         assert path.read_bytes()[4096:4110] == b"from the guest"
         vm.destroy()
         machine.systemctl("stop", service_of("table"))
-        assert not path.exists()
+        until(lambda: not path.exists(), "its file is gone")
 
 
 run(body, prepare)

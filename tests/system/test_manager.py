@@ -166,10 +166,10 @@ def behind_its_back(machine, root):
         until(lambda: "web" not in states(root), "it is gone")
 
     with machine.case("a domain that fails to start says why, and is shown as failed"):
-        machine.define("bad", definition({"Size": "1M", "Path": "/dev/shm/missing/bad"}))
+        machine.define("bad", definition({"Size": "1M", "Path": "/etc/passwd/bad"}))
         until(lambda: "bad" in states(root), "bad is there")
         text = refused("StartFailed", root.manager, "StartDomain", "s", "bad")
-        assert "/dev/shm/missing: No such file" in text, text
+        assert "/etc/passwd: Not a directory" in text, text
         until_get(root, "bad", "State", "failed")
         machine.path("/etc/ivshmem/bad.domain").unlink()
 
