@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""VMs of libvirt share a domain: all under one user, told apart by the machines that libvirt makes of them.
+"""VMs of libvirt share a domain: all under one user, told apart by the machines that libvirt makes of them. Their devices
+are what ivshmemctl libvirt-xml prints.
 
 Neither AppArmor nor SELinux is to be had in a container: what they keep libvirt's VMs from is not seen here.
 """
@@ -15,19 +16,17 @@ VECTORS = 2
 SERVICE = service_of("ring")
 REFUSED = "38bfeb2cca2648178bb28c293dc44eb3"
 
-DEVICE = """\
-<shmem name='ring'>
-  <model type='ivshmem-doorbell'/>
-  <server path='/run/ivshmem/ring.sock'/>
-  <msi vectors='2' ioeventfd='on'/>
-  {address}
-</shmem>
-"""
-
 # Directly on the root complex: libvirt would put it behind a bridge.
 ON_ROOT = "<address type='pci' domain='0x0000' bus='0x00' slot='0x10' function='0x0'/>"
 
-TABLE = f"<shmem name='table'><model type='ivshmem-plain'/><size unit='M'>1</size>{ON_ROOT}</shmem>"
+
+def device_of(machine, *arguments):
+    """The element that ivshmemctl prints for a domain."""
+    return machine.run("ivshmemctl", "libvirt-xml", *arguments).stdout
+
+
+def on_root(device):
+    return device.replace("</shmem>", f"{ON_ROOT}</shmem>")
 
 
 def joined(machine, name):
@@ -48,7 +47,7 @@ def body(machine):
     machine.systemctl("enable", "--now", "ivshmem@ring.socket")
     virt = machine.enter_context(Libvirt(machine))
     machine.callback(virt.save_logs, machine.logs)
-    device = DEVICE.format(address=ON_ROOT)
+    device = on_root(device_of(machine, "ring"))
     vms = {name: virt.vm(name, device) for name in ("router", "fw")}
 
     def check():
@@ -107,7 +106,7 @@ def body(machine):
 
     with machine.case("attach-device and detach-device of a running VM, again and again"):
         virt.start_pluggable("pluggable")
-        xml = virt.write("device", DEVICE.format(address=""))
+        xml = virt.write("device", device_of(machine, "ring"))
         for _ in range(2):
             virt.virsh("attach-device", "pluggable", xml, "--live")
             assert virt.shmem("pluggable") == 1
@@ -130,7 +129,7 @@ def body(machine):
         )
         machine.systemctl("start", service_of("table"))
         path = machine.path("/dev/shm/table")
-        vm = virt.vm("plain", TABLE).start().wait_ready()
+        vm = virt.vm("plain", on_root(device_of(machine, "table", "--plain"))).start().wait_ready()
         assert vm.info()["vectors"] == 0
         vm.write(4096, b"from the guest")
         assert path.read_bytes()[4096:4110] == b"from the guest"
