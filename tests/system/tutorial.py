@@ -28,7 +28,8 @@ from harness.peer import readable
 from harness.process import TIMEOUT, Deadline
 
 # What is typed to in terminals: a shell, a guest's, and an interactive peer.
-PROMPTS = ("$ ", "# ", "/ # ", "> ")
+GUEST = "/ # "
+PROMPTS = ("$ ", "# ", GUEST, "> ")
 
 # What looks at things that change by themselves: who sees too old a state looks again.
 _LOOKS = re.compile(r"(ls|cat|journalctl|systemctl (status|show|list-units)|ivshmemctl (list|status|show|peers|limits))\b")
@@ -211,6 +212,8 @@ class _Terminal:
             self._wait(r"\n")  # the echo
         shows = list(step.shows)
         prompt = shows.pop() + " " if shows and shows[-1] + " " in PROMPTS else None
+        if step.prompt == GUEST:
+            prompt = GUEST  # what others see of what it does they see when it has been done
         if shows:
             self._wait(r"(?:^|\n)" + pattern(shows).replace(r"[ \t]*\n", r"[ \t]*(?=\n)\n?"))
         if prompt:
