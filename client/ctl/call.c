@@ -29,6 +29,8 @@ static const struct {
         { SD_BUS_ERROR_SERVICE_UNKNOWN, STATUS_NO_MANAGER,
           "ivshmemd, the manager, is not on the bus and cannot be started; is it installed?" },
         { SD_BUS_ERROR_NAME_HAS_NO_OWNER, STATUS_NO_MANAGER, "ivshmemd, the manager, does not run" },
+        { SD_BUS_ERROR_UNKNOWN_METHOD, STATUS_FAILED,
+          "the manager that runs is of another version, which cannot do that; after an upgrade, restart it" },
         { SD_BUS_ERROR_DISCONNECTED, STATUS_NO_MANAGER, "the manager closed the connection" },
         { SD_BUS_ERROR_NO_REPLY, STATUS_NO_MANAGER, "the manager went away before it answered" },
         { SD_BUS_ERROR_TIMEOUT, STATUS_NO_MANAGER, "the bus does not answer" },

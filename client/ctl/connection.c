@@ -4,6 +4,7 @@
 #include "client/ctl/connection.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <talloc.h>
@@ -77,6 +78,12 @@ static ExitStatus connect_directory(Ctl *ctl, const char *directory) {
         sd_bus *bus;
         int r = open_address(unix_address(ctl, path), &bus);
 
+        if (r == -EACCES || r == -EPERM) {
+                return ctl_fail(
+                        STATUS_NO_MANAGER,
+                        "Failed to connect to the manager of %s: %s; it answers its own user and root only",
+                        directory, strerror(-r));
+        }
         if (r < 0) {
                 return ctl_fail(
                         STATUS_NO_MANAGER,

@@ -36,7 +36,9 @@ ExitStatus verb_reserve(Ctl *ctl) {
                 return status;
         }
         if (settings->n == 0) {
-                return ctl_misuse(ctl, "for whom? give --machine, --unit, --user, --group or --label");
+                return ctl_misuse(
+                        ctl,
+                        "nobody is said to have the VM ID; give --machine, --unit, --user, --group or --label");
         }
         if (ctl->options.master) {
                 settings_set(settings, NULL, "Master", "yes");

@@ -6,6 +6,7 @@ systemd's, so that a real embedded manager has none."""
 import os
 import pathlib
 import shutil
+import subprocess
 
 from stage import FAILED, NO_MANAGER, NO_SUCH_DOMAIN, NOT_PERMITTED, OK, USAGE, Skip, read_until, run
 
@@ -21,6 +22,9 @@ def errors(stage, tap):
     with tap.case("what polkit denies is status 77"):
         stage.ctl("start", "secret").bad(NOT_PERMITTED, "Failed to start domain secret: you may not start this domain")
         stage.ctl("start", "locked", "--no-ask-password").bad(NOT_PERMITTED, "it takes the password of an administrator")
+
+    with tap.case("what a manager of another version does not know is said to be that"):
+        stage.ctl("evict", "ring", 3).bad(FAILED, "Failed to evict VM ID 3 of domain ring: ", "is of another version")
 
     with tap.case("of several, each failure is said, and the first one is the status"):
         result = stage.ctl("start", "nobody", "ring", "secret", "refused")
@@ -98,6 +102,17 @@ def places(stage, tap):
         nowhere = {"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/no/such"}
         stage.ctl("list", **nowhere).bad(NO_MANAGER, "Failed to connect to the system bus", "$IVSHMEM_DIRECTORY")
         stage.ctl("list", "-M", "a", "--directory=b").bad(USAGE, "give one of them")
+
+    with tap.case("a manager that does not answer to everybody is not said to be missing"):
+        closed = stage.folder / "closed"
+        closed.mkdir(mode=0)
+        # Root passes over modes, but for capabilities.
+        plain = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+        command = [*plain, stage.program, "list", f"--directory={closed}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=stage.environment())
+        closed.chmod(0o755)
+        assert done.returncode == NO_MANAGER and "Permission denied" in done.stderr, done
+        assert "its own user and root" in done.stderr and "start it" not in done.stderr, done
 
     with tap.case("enable without a systemd says so"):
         directory = stage.start_manager()

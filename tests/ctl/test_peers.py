@@ -151,8 +151,8 @@ def managing(stage, tap):
         stage.ctl("reserve", "ring", "vm", 0, "--master", "--machine=qemu-*-vm").good()
         rows = {each["name"]: each for each in stage.show("ring", "Peers")}
         assert (rows["vm"]["master"], rows["vm"]["rules"]) == (True, [{"kind": "Machine", "entry": "qemu-*-vm"}]), rows
-        stage.ctl("reserve", "ring", "vm2", 1).bad(USAGE, "for whom?")
-        stage.ctl("reserve", "ring", "vm2", 1, "--master").bad(USAGE, "for whom?")
+        stage.ctl("reserve", "ring", "vm2", 1).bad(USAGE, "nobody is said to have the VM ID")
+        stage.ctl("reserve", "ring", "vm2", 1, "--master").bad(USAGE, "nobody is said to have the VM ID")
         stage.ctl("release", "ring", "mine", "vm").good()
         assert stage.show("ring", "Peers") == []
         stage.ctl("release", "ring", "mine").bad(FAILED, "mine")
