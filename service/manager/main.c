@@ -159,7 +159,7 @@ static int make_directory(const char *path) {
         if (found.st_uid != geteuid() || (found.st_mode & 022) != 0) {
                 log_parting(LOG_ERR,
                             "%s: it must belong to the user that ivshmemd runs as, and nobody else may "
-                            "write there (chmod 0755)",
+                            "write there; choose a directory that is the manager's alone",
                             path);
                 return -EPERM;
         }
@@ -263,6 +263,12 @@ static int connect_system(Daemon *daemon, bool other) {
         if (r == -EEXIST) {
                 log_parting(LOG_ERR, "Somebody has the name " BUS_NAME " on the system bus already; is it "
                                      "another ivshmemd?");
+                return r;
+        }
+        if (!daemon->options.embedded && (r == -ENOENT || r == -ECONNREFUSED)) {
+                log_parting(LOG_ERR,
+                            "There is no system bus (%s); without one, start ivshmemd with --embedded",
+                            strerror(-r));
                 return r;
         }
         return r < 0 ? fail(r, "Cannot use the system bus") : 0;

@@ -14,9 +14,9 @@ from scene import ALICE, YES, create, names, run, until
 from wire import BusError, Connection, Variant
 
 
-def refusal(scene, *options):
+def refusal(scene, *options, bus=None):
     """How a manager that cannot start ends: status and words."""
-    environment = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": scene.address}
+    environment = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": bus or scene.address}
     result = subprocess.run(
         [scene.program, *map(str, options)],
         stdin=subprocess.DEVNULL,
@@ -220,10 +220,16 @@ def refusals(scene, tap):
         command = ("--embedded", "--system-bus", "--directory", elsewhere, "--server", scene.server)
         status, text = refusal(scene, *command)
         assert status == 69 and "org.ivshmem1" in text and "another ivshmemd" in text, (status, text)
+    with tap.case("no bus: whoever meant the embedded one is told its option"):
+        status, text = refusal(scene, bus=f"unix:path={scene.folder}/no-bus")
+        assert status == 69 and "There is no system bus" in text and "--embedded" in text, (status, text)
+        command = ("--embedded", "--system-bus", "--directory", elsewhere, "--server", scene.server)
+        status, text = refusal(scene, *command, bus=f"unix:path={scene.folder}/no-bus")
+        assert status == 69 and "Cannot use the system bus: No such file" in text, (status, text)
     with tap.case("a directory that others can write to"):
         elsewhere.chmod(0o777)
         status, text = refusal(scene, "--embedded", "--directory", elsewhere, "--server", scene.server)
-        assert status == 69 and "nobody else may write" in text, (status, text)
+        assert status == 69 and "nobody else may write" in text and "chmod" not in text, (status, text)
     with tap.case("a directory that is none"):
         status, text = refusal(scene, "--embedded", "--directory", scene.path, "--server", scene.server)
         assert status == 69 and "Not a directory" in text, (status, text)
