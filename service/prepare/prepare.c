@@ -316,17 +316,16 @@ static int end(const char *domain) {
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-static int usage(FILE *stream, int status) {
-        fprintf(stream,
-                "ivshmem-prepare NAME\n"
-                "ivshmem-prepare --end NAME\n\n"
-                "Opens the file that is the memory of a domain (Path=) for its server, with the privileges\n"
-                "that this takes. The service manager runs it.\n\n"
-                "      --end                    the domain has ended: remove what was made for it\n"
-                "      --help                   show this help\n"
-                "      --version                show the version\n"
-                "\nSee ivshmem-prepare(8).\n");
-        return status;
+static int help(void) {
+        printf("ivshmem-prepare NAME\n"
+               "ivshmem-prepare --end NAME\n\n"
+               "Opens the file that is the memory of a domain (Path=) for its server, with the privileges\n"
+               "that this takes. The service manager runs it.\n\n"
+               "      --end                    the domain has ended: remove what was made for it\n"
+               "      --help                   show this help\n"
+               "      --version                show the version\n"
+               "\nSee ivshmem-prepare(8).\n");
+        return EXIT_SUCCESS;
 }
 
 int prepare_main(int argc, char **argv) {
@@ -334,14 +333,21 @@ int prepare_main(int argc, char **argv) {
         Request *request;
 
         if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-                return usage(stdout, EXIT_SUCCESS);
+                return help();
         }
         if (argc == 2 && strcmp(argv[1], "--version") == 0) {
                 printf("ivshmem-prepare %s\n", PROJECT_VERSION);
                 return EXIT_SUCCESS;
         }
-        if ((argc != 2 && !is_end) || !domain_name_is_valid(argv[argc - 1])) {
-                return usage(stderr, EXIT_USAGE);
+        if (argc != 2 && !is_end) {
+                fprintf(stderr,
+                        "ivshmem-prepare: it takes the NAME of one domain, or --end NAME; see --help\n");
+                return EXIT_USAGE;
+        }
+        if (!domain_name_is_valid(argv[argc - 1])) {
+                fprintf(stderr, "ivshmem-prepare: \"%s\" is not a domain's name; see --help\n",
+                        argv[argc - 1]);
+                return EXIT_USAGE;
         }
         if (is_end) {
                 return end(argv[2]);

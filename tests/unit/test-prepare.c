@@ -298,14 +298,31 @@ static void test_a_note_that_cannot_be_read(void **state) {
 
 /* ---- The command line ---- */
 
+/* That it is refused, and what is said about it. */
+static void check_refused(int argc, char **argv, const char *words) {
+        char said[512] = "";
+        int ends[2], stderr_fd = dup(STDERR_FILENO), status;
+
+        assert_true(stderr_fd >= 0);
+        assert_int_equal(pipe(ends), 0);
+        assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+        status = prepare_main(argc, argv);
+        assert_true(dup2(stderr_fd, STDERR_FILENO) >= 0);
+        assert_true(read(ends[0], said, sizeof(said) - 1) > 0);
+        close(ends[0]);
+        close(ends[1]);
+        close(stderr_fd);
+        assert_int_equal(status, 64);
+        assert_non_null(strstr(said, words));
+}
 
 static void test_the_command_line(void **state) {
         char *program = (char *) "ivshmem-prepare", *end = (char *) "--end", *name = (char *) "../etc";
 
-        assert_int_equal(prepare_main(1, (char *[]){ program, NULL }), 64);
-        assert_int_equal(prepare_main(2, (char *[]){ program, name, NULL }), 64);
-        assert_int_equal(prepare_main(3, (char *[]){ program, end, name, NULL }), 64);
-        assert_int_equal(prepare_main(3, (char *[]){ program, (char *) "a", (char *) "b", NULL }), 64);
+        check_refused(1, (char *[]){ program, NULL }, "NAME of one domain");
+        check_refused(2, (char *[]){ program, name, NULL }, "\"../etc\" is not a domain's name");
+        check_refused(3, (char *[]){ program, end, name, NULL }, "\"../etc\" is not a domain's name");
+        check_refused(3, (char *[]){ program, (char *) "a", (char *) "b", NULL }, "NAME of one domain");
         /* A domain of which there is nothing to remove, and one that has no definition. */
         assert_int_equal(prepare_main(3, (char *[]){ program, end, (char *) "no-such-domain", NULL }), 0);
         assert_int_equal(prepare_main(2, (char *[]){ program, (char *) "no-such-domain", NULL }), 0);
