@@ -113,7 +113,7 @@ def body(machine):
         check_kept_out(machine.start_qemu("closed-alice", "closed", user="alice"))
 
     with machine.case("another one leaves it to a user, by an access control list"):
-        command = f"/usr/bin/setfacl -m u:alice:rw {socket_of('acl')}"
+        command = f"/usr/bin/setfacl -P -m u:alice:rw {socket_of('acl')}"
         machine.drop_in("ivshmem@acl.socket", f"[Socket]\nSocketMode=0600\nExecStartPost={command}\n")
         start(machine, "acl", {"User": "alice bob"})
         machine.qemu("acl-alice", "acl", user="alice")
