@@ -217,6 +217,16 @@ static int link_receive(const ControlLink *link, ControlRecord *ret) {
         return 0;
 }
 
+/* Of requests that change it the manager knows what has become of the domain when it has the reply: it is not left to what is
+ * said a few times a second. */
+static void link_queue_domain(ControlLink *link, ControlKind request) {
+        if (!link->ended && (request == CONTROL_EVICT || request == CONTROL_RELOAD)) {
+                const ControlRecord record = control_domain_record(link->domain);
+
+                link_queue(link, &record, /* fd= */ -EBADF, /* opened= */ NULL);
+        }
+}
+
 static void link_answer(ControlLink *link, const ControlRecord *request) {
         ControlReply reply = {
                 .record = { .kind = CONTROL_REPLY, .serial = request->serial, .result = CONTROL_OK },
@@ -224,6 +234,7 @@ static void link_answer(ControlLink *link, const ControlRecord *request) {
         };
 
         link->ops.request(request, &reply, link->ops.userdata);
+        link_queue_domain(link, request->kind);
         /* What it did may have been told to this link, too, and have been the last that it could hold. */
         if (link->ended) {
                 talloc_free(reply.opened);

@@ -121,8 +121,10 @@ static void test_requests(void **state) {
                 managed_do(managed, "ring", &(Request){ .kind = OPERATION_RING, .vm_id = 1, .vector = 0 }));
         assert_int_equal(managed->failure.kind, FAILURE_NO_SUCH_PEER);
         assert_true(managed_do(managed, "ring", &(Request){ .kind = OPERATION_EVICT, .vm_id = 0 }));
+        assert_true(managed_heard(managed, "left ring 0"));
+        assert_int_equal(domain_counters(domain)->evictions, 1);
+        assert_int_equal(domain_counters(domain)->n_peers, 0);
         assert_int_equal(client_read_to_end(client), CLIENT_END);
-        managed_wait(managed, "left ring 0");
         assert_false(managed_do(managed, "ring", &(Request){ .kind = OPERATION_EVICT, .vm_id = 0 }));
         assert_int_equal(managed->failure.kind, FAILURE_NO_SUCH_PEER);
         talloc_free(client);

@@ -56,6 +56,27 @@ static void test_evict(void **state) {
         scene_end(scene);
 }
 
+/* Who has the reply has the counters already: what came before it waits in the manager. */
+static void test_evict_is_counted_before_the_reply(void **state) {
+        Scene *scene = scene_new(*state, "", VECTORS);
+        Manager *manager = manage(scene, 0);
+        Client *client = join(scene->served, CLIENT_KEEP);
+        ControlRecord record = { .kind = CONTROL_REPLY };
+
+        (void) next_event(manager, CONTROL_JOINED);
+        ask_ok(manager, EVICT(0));
+        (void) next_event(manager, CONTROL_LEFT);
+        while (manager->n_events > 0) {
+                record = next_record(manager, CONTROL_DOMAIN);
+        }
+        assert_int_equal(record.kind, CONTROL_DOMAIN);
+        assert_int_equal(record.domain.evictions, 1);
+        assert_int_equal(record.domain.leaves, 1);
+        assert_int_equal(record.domain.n_peers, 0);
+        assert_ended(client);
+        scene_end(scene);
+}
+
 static void test_evict_who_is_not_there(void **state) {
         Scene *scene = scene_new(*state, "MaxPeers=3\n", VECTORS);
         Manager *manager = manage(scene, 0);
@@ -355,6 +376,7 @@ static void test_reload_without_definition(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 TEST(test_evict),
+                TEST(test_evict_is_counted_before_the_reply),
                 TEST(test_evict_who_is_not_there),
                 TEST(test_evict_who_does_not_read),
                 TEST(test_ring),
