@@ -91,12 +91,16 @@ static void server_changed(Server *server) {
         }
 }
 
-static int on_status(sd_event_source *source, uint64_t usec, void *userdata) {
-        Server *server = talloc_get_type_abort(userdata, Server);
-
+static void server_tell_status(const Server *server) {
         notify_status(server->notify, "%" PRIu32 " of %" PRIu32 " peers, %s%s", peers_count(server->peers),
                       seats_max(server->domain.seats), memory_describe(server->domain.memory),
                       server->domain.definition_removed ? "; the definition was removed" : "");
+}
+
+static int on_status(sd_event_source *source, uint64_t usec, void *userdata) {
+        const Server *server = talloc_get_type_abort(userdata, Server);
+
+        server_tell_status(server);
         return 0;
 }
 
@@ -514,8 +518,9 @@ size_t server_list_fds(const Server *server, int *ret) {
 int server_run(Server *server) {
         log_record(LOG_NOTICE, MESSAGE_STARTED, NULL, 0, "Serving %s, %" PRIu32 " vectors",
                    memory_describe(server->domain.memory), seats_vectors(server->domain.seats));
+        /* First what it is that is ready: whoever waited for that looks then. */
+        server_tell_status(server);
         notify_send(server->notify, "READY=1");
-        server_changed(server);
         if (server->domain.definition->wipe_when_idle && memory_is_adopted(server->domain.memory) &&
             peers_count(server->peers) == 0) {
                 /* Whoever ended before did not come to it. */

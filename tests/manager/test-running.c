@@ -52,6 +52,7 @@ static void test_life(void **state) {
         assert_int_not_equal(getsid((pid_t) domain_main_pid(domain)), getsid(0));
         assert_true(domain_since(domain) > 0);
         assert_int_equal(domain_progress(domain), 100);
+        assert_string_equal(domain_status(domain), "0 of 2 peers, 64K in 4K pages");
         managed_wait(managed, "counters ring 0");
         assert_int_equal(domain_counters(domain)->memory_size, 64 << 10);
         assert_int_equal(domain_counters(domain)->vectors, VECTORS);
