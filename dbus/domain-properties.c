@@ -172,6 +172,7 @@ const Property domain_property_table[DOMAIN_PROPERTIES] = {
         { "PathUser", "s", FIELD(path_user), .append = append_principal_field },
         { "PathGroup", "s", FIELD(path_group), .append = append_principal_field },
         { "PathMode", "u", FIELD(path_mode), .append = append_u32_field },
+        { "PathLabel", "s", FIELD(path_label), .append = append_text_field },
         { "Keep", "s", FIELD(keep), .append = append_name_field, .names = keep_names },
         { "WipeWhenIdle", "b", FIELD(wipe_when_idle), .append = append_boolean_field },
         { "Vectors", "u", FIELD(vectors), .append = append_u32_field },

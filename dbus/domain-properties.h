@@ -4,6 +4,6 @@
 
 #include "dbus/vtable.h"
 
-#define DOMAIN_PROPERTIES 40U
+#define DOMAIN_PROPERTIES 41U
 
 extern const Property domain_property_table[DOMAIN_PROPERTIES];

@@ -155,6 +155,7 @@ static const Option option_table[] = {
         { 0, "path-user", "USER", SETTING("PathUser"), .help = "owner of the file" },
         { 0, "path-group", "GROUP", SETTING("PathGroup"), .help = "group of the file" },
         { 0, "path-mode", "MODE", SETTING("PathMode"), .help = "access mode of the file (0600)" },
+        { 0, "path-label", "LABEL", SETTING("PathLabel"), .help = "security label of the file" },
         { 0, "keep", "HOW", SETTING("Keep"), .help = "until-stopped, until-idle or always" },
         { 0, "wipe-when-idle", SWITCH("WipeWhenIdle"), .help = "zero the memory when the last peer leaves" },
         { 0, "peers-per-user", "N", SETTING("PeersPerUser"), .help = "connections of one user (no limit)" },

@@ -10,8 +10,8 @@ from stage import FAILED, NO_SUCH_DOMAIN, NOT_RUNNING, OK, USAGE, run, until
 # Each option of create, and what it must become in the definition.
 OPTIONS = """
 --size=4M --vectors=4 --max-peers=8 --topology=star --description=a_ring --log-level=debug --prefault
---path={folder}/memory --path-user=root --path-group=root --path-mode=0640 --keep=always --wipe-when-idle=yes
---peers-per-user=3 --connect-rate=50 --user=root --user=nobody --group=daemon --machine=qemu-*-a --unit=vm@*.service
+--path={folder}/memory --path-user=root --path-group=root --path-mode=0640 --path-label=a_u:b_r:c_t:s0
+--keep=always --wipe-when-idle=yes --peers-per-user=3 --connect-rate=50 --user=root --user=nobody --group=daemon --machine=qemu-*-a --unit=vm@*.service
 --label=system_u:*:c1,c2 --peer=router:VMID=0,Master=yes,Machine=qemu-*-router --peer=fw:VMID=2,Label=*:c1,c2,User=root
 """
 DEFINITION = """\
@@ -24,6 +24,7 @@ Path={folder}/memory
 PathUser=root
 PathGroup=root
 PathMode=0640
+PathLabel=a_u:b_r:c_t:s0
 Keep=always
 WipeWhenIdle=yes
 Vectors=4
@@ -170,6 +171,8 @@ def definitions(stage, tap, directory):
         text = dict(line.split("=", 1) for line in stage.ctl("show", "full").good().lines())
         assert set(text) == set(domain)
         assert (text["Prefault"], text["PathMode"], text["Size"]) == ("yes", "0640", str(4 << 20)), text
+        assert (domain["PathMode"], domain["PathLabel"]) == (0o640, "a_u:b_r:c_t:s0"), domain
+        assert text["PathLabel"] == domain["PathLabel"], text
         assert text["Access"].startswith("{ kind=User ; entry=root } { kind=User ; entry=nobody }"), text["Access"]
 
     with tap.case("show takes properties out"):
