@@ -10,9 +10,9 @@
 #include "service/core/limits.h"
 
 static const char *const kind_names[_FD_KIND_MAX] = {
-        [FD_PEERS] = "peers",         [FD_CONTROL] = "control", [FD_MEMORY] = "memory",
-        [FD_LEDGER] = "ledger",       [FD_FILE] = "file",       [FD_FILE_ERROR] = "file-error",
-        [FD_DOORBELLS] = "doorbells", [FD_PEER] = "peer",
+        [FD_PEERS] = "peers",           [FD_CONTROL] = "control",       [FD_MEMORY] = "memory",
+        [FD_LEDGER] = "ledger",         [FD_DEFINITION] = "definition", [FD_FILE] = "file",
+        [FD_FILE_ERROR] = "file-error", [FD_DOORBELLS] = "doorbells",   [FD_PEER] = "peer",
 };
 
 void fdname_format(const FdName *name, char ret[static FDNAME_SIZE]) {

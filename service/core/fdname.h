@@ -5,6 +5,7 @@
  *
  *   peers, control          the listening sockets
  *   memory, ledger          of the domain
+ *   definition              the text of the definition that is served (service/server/kept.h)
  *   file                    the bag with the descriptors of a file that is the memory (Path=)
  *   file-error              why that file is not to be had, as a text: from who was to open it
  *   doorbells-VMID          the bag with a seat's eventfds
@@ -22,6 +23,7 @@ typedef enum FdKind {
         FD_CONTROL,
         FD_MEMORY,
         FD_LEDGER,
+        FD_DEFINITION,
         FD_FILE,
         FD_FILE_ERROR,
         FD_DOORBELLS,

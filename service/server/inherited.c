@@ -89,6 +89,7 @@ static bool is_plausible(int fd, const FdName *name) {
         switch (name->kind) {
         case FD_MEMORY:
         case FD_LEDGER:
+        case FD_DEFINITION:
         case FD_FILE_ERROR:
                 return fstat(fd, &st) >= 0 && S_ISREG(st.st_mode) && fcntl(fd, F_GET_SEALS) >= 0;
         case FD_FILE:

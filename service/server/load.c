@@ -20,6 +20,7 @@
 #include "service/base/user.h"
 #include "service/core/limits.h"
 #include "service/core/text.h"
+#include "service/server/kept.h"
 
 #define SUFFIX ".domain"
 
@@ -173,22 +174,11 @@ static ssize_t read_all(int fd, char *buffer, size_t size) {
         return n < 0 ? errno_negative() : (ssize_t) length;
 }
 
-static int parse_and_resolve(void *ctx, const char *path, int fd, NameService service, Definition **ret,
-                             char **ret_error) {
-        char *text = talloc_size(ctx, DEFINITION_TEXT_MAX + 1);
+static int parse_and_resolve(void *ctx, const char *path, const char *text, size_t length,
+                             NameService service, Definition **ret, char **ret_error) {
         Definition *definition;
-        ssize_t length;
-        int r;
+        int r = definition_parse(ctx, path, text, length, &definition, ret_error);
 
-        if (!text) {
-                return -ENOMEM;
-        }
-        length = read_all(fd, text, DEFINITION_TEXT_MAX + 1);
-        if (length < 0) {
-                return fail(ctx, ret_error, (int) length, "read", path);
-        }
-        r = definition_parse(ctx, path, text, (size_t) length, &definition, ret_error);
-        talloc_free(text);
         if (r < 0) {
                 return r;
         }
@@ -205,12 +195,45 @@ static int parse_and_resolve(void *ctx, const char *path, int fd, NameService se
         return 0;
 }
 
+static int load_file(void *ctx, const char *path, int fd, NameService service, Definition **ret,
+                     char **ret_error) {
+        char *text = talloc_size(ctx, DEFINITION_TEXT_MAX + 1);
+        ssize_t length;
+        int r;
+
+        if (!text) {
+                return -ENOMEM;
+        }
+        length = read_all(fd, text, DEFINITION_TEXT_MAX + 1);
+        r = length < 0 ? fail(ctx, ret_error, (int) length, "read", path)
+                       : parse_and_resolve(ctx, path, text, (size_t) length, service, ret, ret_error);
+        talloc_free(text);
+        return r;
+}
+
 int load_definition(void *ctx, const Source *source, NameService service, Definition **ret,
                     char **ret_error) {
         const char *path;
         cleanup_close int fd = open_source(ctx, source, &path, ret_error);
 
-        return fd < 0 ? fd : parse_and_resolve(ctx, path, fd, service, ret, ret_error);
+        return fd < 0 ? fd : load_file(ctx, path, fd, service, ret, ret_error);
+}
+
+int load_kept(void *ctx, int fd, Definition **ret, char **ret_error) {
+        const char *what = "the definition that the server before kept";
+        size_t length;
+        Kept *kept;
+        char *text;
+        int r = kept_open(ctx, fd, &kept);
+
+        if (r < 0) {
+                return fail(ctx, ret_error, r, "read", what);
+        }
+        text = kept_text(kept, kept, &length);
+        r = text ? parse_and_resolve(ctx, what, text, length, NAME_SERVICE_FULL, ret, ret_error)
+                 : fail(ctx, ret_error, -ENODATA, "read", what);
+        talloc_free(kept);
+        return r;
 }
 
 /* ---- Drop-in form ---- */

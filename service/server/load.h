@@ -36,5 +36,8 @@ bool definition_exists(const Source *source);
 int load_definition(void *ctx, const Source *source, NameService service, Definition **ret,
                     char **ret_error);
 
+/* Loads the definition that a predecessor served and kept (kept.h). Negative errno with *ret_error as above. */
+int load_kept(void *ctx, int fd, Definition **ret, char **ret_error);
+
 /* The definition that the flags of the drop-in form amount to. */
 int load_drop_in(void *ctx, const Options *options, Definition **ret, char **ret_error);

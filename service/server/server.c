@@ -45,6 +45,7 @@ struct Server {
         Domain domain;
         Source source;
         OwnFile *socket_file;
+        char *not_taken; /* why the definition that there is is not the one that is served; NULL: it is */
         bool drop_in;
         bool verbose;
         bool said_noteworthy;
@@ -92,9 +93,12 @@ static void server_changed(Server *server) {
 }
 
 static void server_tell_status(const Server *server) {
-        notify_status(server->notify, "%" PRIu32 " of %" PRIu32 " peers, %s%s", peers_count(server->peers),
+        notify_status(server->notify, "%" PRIu32 " of %" PRIu32 " peers, %s%s%s", peers_count(server->peers),
                       seats_max(server->domain.seats), memory_describe(server->domain.memory),
-                      server->domain.definition_removed ? "; the definition was removed" : "");
+                      server->domain.definition_removed ? "; the definition was removed"
+                      : server->not_taken               ? "; served as before, for the definition is wrong: "
+                                                        : "",
+                      server->not_taken ?: "");
 }
 
 static int on_status(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -234,6 +238,13 @@ static ControlResult server_take_definition(Server *server, void *ctx, Definitio
         talloc_free(domain->definition);
         domain->definition = talloc_steal(server, reloaded);
         log_set_level(server->verbose ? LOG_DEBUG : domain->definition->log_level);
+        if (succession_change_definition(domain->succession, domain->definition) < 0) {
+                log_plain(
+                        LOG_WARNING,
+                        "The definition cannot be kept for a server after this one, which has the one before");
+        }
+        TALLOC_FREE(server->not_taken);
+        server_changed(server);
         return CONTROL_OK;
 }
 
@@ -245,6 +256,7 @@ static void on_definition(bool exists, void *userdata) {
                 return;
         }
         server->domain.definition_removed = !exists;
+        TALLOC_FREE(server->not_taken);
         log_record(LOG_NOTICE, MESSAGE_DEFINITION_REMOVED, NULL, 0,
                    exists ? "There is a definition again"
                           : "The definition was removed; the domain goes on as it is until it is stopped");
@@ -440,6 +452,23 @@ static uint64_t descriptors_in_flight(const ServerParts *parts) {
         return parts->succession ? parts->nofile - stored : parts->nofile;
 }
 
+/* From here on it is known whether there is a definition, also where it went after it was loaded. */
+static int server_watch(Server *server, const ServerParts *parts) {
+        int r = watch_new(server, server->event, &server->source, on_definition, server, &server->watch);
+
+        if (r < 0) {
+                return r;
+        }
+        if (parts->not_taken) {
+                server->not_taken = talloc_strdup(server, parts->not_taken);
+                if (!server->not_taken) {
+                        return -ENOMEM;
+                }
+        }
+        on_definition(definition_exists(&server->source), server);
+        return 0;
+}
+
 static int server_init(Server *server, const ServerParts *parts) {
         const PeersOps peers_ops = {
                 .joined = on_joined, .left = on_left, .fed = on_fed, .userdata = server
@@ -472,7 +501,7 @@ static int server_init(Server *server, const ServerParts *parts) {
                                 &control_ops, &server->control);
         }
         if (r >= 0 && !parts->drop_in) {
-                r = watch_new(server, server->event, &server->source, on_definition, server, &server->watch);
+                r = server_watch(server, parts);
         }
         if (r >= 0 && parts->inheritance) {
                 restore_peers(server, parts->inheritance);

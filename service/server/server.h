@@ -24,6 +24,7 @@ struct ServerParts {
         bool unlinked; /* the path of the definition is a directory, for nameless memory (-m) */
         bool verbose;  /* --verbose wins over LogLevel= */
         Definition *definition; /* resolved */
+        const char *not_taken;  /* why it is the one that a predecessor served; NULL: it is the source's */
         Memory *memory;
         Doorbells *doorbells;
         Succession *succession;   /* NULL: nothing is kept for a successor */

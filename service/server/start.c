@@ -30,6 +30,7 @@
 #include "service/server/listener.h"
 #include "service/server/load.h"
 #include "service/server/memory.h"
+#include "service/server/messages.h"
 #include "service/server/notify.h"
 #include "service/server/options.h"
 #include "service/server/refused.h"
@@ -64,6 +65,8 @@ typedef struct Start {
         int ready;          /* -EBADF: not in the background */
         int n_inherited;    /* descriptors that systemd passed */
         bool *is_legacy;    /* which of them cannot have been there for a first start */
+        bool is_running;    /* the ledger of a domain that was served is among them */
+        int kept;           /* of them: the definition of a domain that was served; -EBADF: none */
         bool config_is_bad; /* starting again is of no use before somebody mends it */
         bool serving;       /* what fails now did not fail at the start */
         ServerEnd end;      /* of serving */
@@ -71,6 +74,21 @@ typedef struct Start {
 } Start;
 
 /* ---- Steps ---- */
+
+/* The definition counts only with the ledger: a domain that begins has to have one of its own. */
+static void note_kept(Start *start, const char *const *names, int n) {
+        int kept = -EBADF;
+
+        for (int i = 0; i < n; i++) {
+                FdName name;
+
+                if (fdname_parse(names[i], &name)) {
+                        start->is_running |= name.kind == FD_LEDGER;
+                        kept = name.kind == FD_DEFINITION ? SD_LISTEN_FDS_START + i : kept;
+                }
+        }
+        start->kept = start->is_running ? kept : -EBADF;
+}
 
 /* Of all that was inherited only what systemd passed is kept: whoever starts us by hand may have left anything open. */
 static int close_inherited(Start *start) {
@@ -89,6 +107,7 @@ static int close_inherited(Start *start) {
                 start->is_legacy[i] = !fdname_parse(names[i], &name) ||
                                       (name.kind != FD_FILE && name.kind != FD_FILE_ERROR);
         }
+        note_kept(start, (const char *const *) names, n);
         for (int i = 0; i < n; i++) {
                 free(names[i]);
         }
@@ -111,10 +130,11 @@ static int raise_descriptors(Start *start) {
         return errno_or(setrlimit(RLIMIT_NOFILE, &limit));
 }
 
-/* Each seat takes two places in the fd store, and memory and ledger two more. */
+/* Each seat takes two places in the fd store, and memory, ledger and definition three more. A domain that runs goes on
+ * with two, as many as a server took that did not keep the definition. */
 static int check_store(Start *start) {
         const Definition *definition = start->parts.definition;
-        uint64_t needed = (uint64_t) definition->max_peers * 2 + 2;
+        uint64_t needed = (uint64_t) definition->max_peers * 2 + (start->is_running ? 2 : 3);
 
         if (start->options.fd_store == 0 || needed <= start->options.fd_store) {
                 return 0;
@@ -172,12 +192,35 @@ static int load_source(Start *start) {
         return r;
 }
 
+/* A running domain goes on as it is, whatever became of its definition. `r` and the error say what. */
+static int load_predecessors(Start *start, int r) {
+        Definition *definition;
+        char *error = NULL;
+
+        if (start->kept < 0 || start->parts.drop_in ||
+            load_kept(start, start->kept, &definition, &error) < 0) {
+                talloc_free(error);
+                return r;
+        }
+        start->parts.definition = definition;
+        start->parts.not_taken = start->error ?: strerror(-r);
+        start->error = NULL;
+        log_open("ivshmem-server", start->parts.source.name,
+                 start->options.verbose ? LOG_DEBUG : definition->log_level);
+        log_record(LOG_WARNING, MESSAGE_DEFINITION_KEPT, NULL, 0,
+                   "Going on with the definition that the server before had: %s", start->parts.not_taken);
+        return check_descriptors(start);
+}
+
 /* Whatever is wrong with the definition is not mended by another try. */
 static int load(Start *start) {
         int r = load_source(start);
 
         if (r >= 0) {
                 r = check_descriptors(start);
+        }
+        if (r < 0) {
+                r = load_predecessors(start, r);
         }
         start->config_is_bad = r < 0;
         return r;
@@ -533,6 +576,7 @@ int server_main(int argc, char **argv) {
                 return EXIT_FAILURE;
         }
         start->ready = -EBADF;
+        start->kept = -EBADF;
         outlive_log();
         log_open("ivshmem-server", NULL, LOG_INFO);
         r = options_parse(start, argc, argv, &start->options, &start->error);

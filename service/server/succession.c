@@ -15,6 +15,7 @@
 #include "service/server/bag.h"
 #include "service/server/batch.h"
 #include "service/server/doorbells.h"
+#include "service/server/kept.h"
 #include "service/server/memory.h"
 #include "service/server/store.h"
 
@@ -24,6 +25,7 @@ struct Succession {
         Store *store;
         Ledger *ledger; /* mapped */
         size_t size;
+        Kept *kept; /* the definition; NULL: it is not kept */
         uint64_t last_serial;
 };
 
@@ -107,6 +109,30 @@ int succession_keep_memory(Succession *succession, const Memory *memory, LedgerF
                 ledger_set_file(succession->ledger, file);
         }
         return r;
+}
+
+int succession_keep_definition(Succession *succession, const Definition *definition) {
+        cleanup_close int fd = -EBADF;
+        int r;
+
+        if (!succession || succession->kept) {
+                return succession_change_definition(succession, definition);
+        }
+        r = kept_new(succession, &succession->kept, &fd);
+        if (r >= 0) {
+                r = kept_set(succession->kept, definition);
+        }
+        if (r >= 0) {
+                r = store_put(succession->store, &(FdName){ .kind = FD_DEFINITION }, fd);
+        }
+        if (r < 0) {
+                TALLOC_FREE(succession->kept);
+        }
+        return r;
+}
+
+int succession_change_definition(Succession *succession, const Definition *definition) {
+        return succession && succession->kept ? kept_set(succession->kept, definition) : 0;
 }
 
 int succession_new(void *ctx, Notify *notify, uint32_t capacity, const Definition *definition,
@@ -196,6 +222,33 @@ static int read_ledger(Succession *succession, Inheritance *inheritance, char **
         return 0;
 }
 
+static size_t count_definitions(const Inherited *inherited) {
+        char text[FDNAME_SIZE];
+        size_t n = 0;
+
+        fdname_format(&(FdName){ .kind = FD_DEFINITION }, text);
+        for (size_t i = 0; i < inherited->n_stored; i++) {
+                n += inherited->stored[i].name.kind == FD_DEFINITION;
+        }
+        for (size_t i = 0; i < inherited->n_strangers; i++) {
+                n += strcmp(inherited->strangers[i], text) == 0;
+        }
+        return n;
+}
+
+/* What is not as it should be is not claimed, and so forgotten. That empties the whole name, so it has to be the only one. */
+static void claim_definition(Succession *succession, Inherited *inherited) {
+        for (size_t i = 0; count_definitions(inherited) == 1 && i < inherited->n_stored; i++) {
+                InheritedFd *stored = &inherited->stored[i];
+
+                if (stored->name.kind == FD_DEFINITION &&
+                    kept_open(succession, fd_get(stored->fd), &succession->kept) >= 0) {
+                        TALLOC_FREE(stored->fd);
+                        return;
+                }
+        }
+}
+
 int succession_resume(void *ctx, Notify *notify, uint32_t capacity, Inherited *inherited, Succession **ret,
                       Inheritance **ret_inheritance, char **ret_error) {
         uint32_t used = (uint32_t) (inherited->n_stored + inherited->n_strangers);
@@ -219,6 +272,7 @@ int succession_resume(void *ctx, Notify *notify, uint32_t capacity, Inherited *i
                 return fail(ctx, ret_error, r, "Cannot use the ledger");
         }
         talloc_free(ledger);
+        claim_definition(succession, inherited);
         r = read_ledger(succession, inheritance, ret_error);
         if (r >= 0) {
                 r = claim_sockets(succession, inherited, inheritance);

@@ -45,6 +45,16 @@ int succession_resume(void *ctx, Notify *notify, uint32_t capacity, Inherited *i
  * name each time. Negative errno. */
 int succession_keep_memory(Succession *succession, const Memory *memory, LedgerFile file);
 
+/*
+ * Keeps the definition that is served, for a successor that finds none. It may make something for that, so call it before
+ * the server is confined, and after succession_forget(), which empties names. Negative errno: one that was kept before
+ * stays.
+ */
+int succession_keep_definition(Succession *succession, const Definition *definition);
+
+/* The same in a confined server, where there is something to keep it in; else nothing. */
+int succession_change_definition(Succession *succession, const Definition *definition);
+
 /* Takes the doorbells of the seats that the image has opened out of their bags. -EINVAL with *ret_error when one is
  * missing. */
 int succession_claim_doorbells(void *ctx, Inherited *inherited, const LedgerImage *image,

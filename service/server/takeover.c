@@ -295,6 +295,16 @@ static int resume_or_begin(Takeover *t) {
         return begin_anew(t);
 }
 
+/* A domain is served as well without that, until its definition is removed and its server dies. */
+static void keep_definition(const Takeover *t) {
+        int r = succession_keep_definition(t->parts->succession, t->parts->definition);
+
+        if (r < 0) {
+                log_plain(LOG_WARNING, "The definition cannot be kept for a server after this one: %s",
+                          strerror(-r));
+        }
+}
+
 int takeover(void *ctx, ServerParts *parts, Inherited *inherited, uint32_t fd_store, MemoryProgress progress,
              char **ret_error) {
         Takeover t = {
@@ -310,5 +320,8 @@ int takeover(void *ctx, ServerParts *parts, Inherited *inherited, uint32_t fd_st
         claim_file(&t);
         r = resume_or_begin(&t);
         close_file(&t);
+        if (r >= 0) {
+                keep_definition(&t);
+        }
         return r;
 }

@@ -88,7 +88,7 @@ def body(workshop, tap):
 
     with tap.case("the store has the file's descriptors in one place"):
         manager.settle()
-        assert manager.names() == ["doorbells-0", "file", "ledger", "peer-0-1"], manager.names()
+        assert manager.names() == ["definition", "doorbells-0", "file", "ledger", "peer-0-1"], manager.names()
 
     with tap.case("after kill -9 the next server has the same file"):
         manager.restart()

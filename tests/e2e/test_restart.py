@@ -6,7 +6,7 @@ import os
 import pathlib
 import signal
 
-from harness import Refused, ServerFailed, definition, run
+from harness import Refused, ServerFailed, definition, run, until
 from harness.predecessor import LEFT, SEATS, Predecessor
 
 VECTORS = 3
@@ -46,6 +46,134 @@ def upgrade(workshop):
 
     text_of_old = definition({"Size": "1M", "Vectors": 2, "MaxPeers": 8}, {"ConnectRate": 0})
     return workshop.managed("upgrade", text_of_old, before=leave), peers
+
+
+def status(manager, part):
+    """Waits until the status that systemd would show has this part."""
+    until(lambda: part in (manager.status or ""), f"the status says {part!r}")
+
+
+def fails_to_start(manager, *reasons):
+    try:
+        manager.start()
+    except ServerFailed as failed:
+        assert all(reason in str(failed) for reason in reasons), failed
+        return
+    raise AssertionError("it started")
+
+
+def forge(manager, *contents):
+    """Puts other descriptors in the place of the definition in the store."""
+    for entry in [entry for entry in manager.store if entry[0] == "definition"]:
+        os.close(entry[1])
+        manager.store.remove(entry)
+    for content in contents:
+        fd = os.memfd_create("forged", os.MFD_ALLOW_SEALING)
+        os.write(fd, content)
+        manager.keep("definition", fd)
+
+
+def without_definition(workshop, tap):
+    """What becomes of a running domain whose definition is gone or wrong when its server dies."""
+    manager = workshop.managed("kept", text())
+    path = workshop.folder / "kept.domain"
+    peers = [workshop.peer(manager, VECTORS) for _ in range(2)]
+    for peer in peers:
+        peer.expect(0, 1)
+
+    def joined():
+        peers.append(workshop.peer(manager, VECTORS))
+        for peer in peers:
+            peer.expect(*range(len(peers)))
+        ring_all(peers)
+
+    with tap.case("a domain whose definition was removed goes on after kill -9: peers stay, newcomers join, and it says so"):
+        path.unlink()
+        for _ in range(2):
+            manager.restart()
+            assert "Going on with the definition that the server before had" in manager.process.output()
+            status(manager, "; the definition was removed")
+        joined()
+
+    with tap.case("one whose definition has become wrong does, and says what is wrong"):
+        path.write_text("[Domain]\nSize=1M\nVectors=many\n")
+        manager.restart()
+        status(manager, "; served as before, for the definition is wrong: ")
+        assert "kept.domain:3: Vectors=" in manager.status
+        joined()
+
+    with tap.case("a reloaded definition is what a successor goes on with"):
+        path.write_text(definition({"Size": "1M", "Vectors": VECTORS, "MaxPeers": 64}, {"PeersPerUser": len(peers)}))
+        control = workshop.control(manager)
+        control.reload()
+        until(lambda: "wrong" not in manager.status, "the status is as ever")
+        path.unlink()
+        manager.restart()
+        try:
+            workshop.peer(manager, VECTORS)
+            raise AssertionError("it joined")
+        except Refused as refused:
+            assert refused.version == 429, refused
+        ring_all(peers)
+
+    with tap.case("a definition that was put back is what counts"):
+        path.write_text(text())
+        manager.restart()
+        joined()
+        until(lambda: "definition" not in (manager.status or "definition"), "the status is as ever")
+
+    with tap.case("what a server of before did not keep is kept at once"):
+        manager.kill()
+        forge(manager)
+        manager.start()
+        manager.settle()
+        assert manager.names().count("definition") == 1
+        path.unlink()
+        manager.restart()
+        joined()
+
+    with tap.case("also where the store had just as much room as that server took"):
+        narrow = workshop.managed("just", text(MaxPeers=2), store=7)
+        there = workshop.peer(narrow, VECTORS)
+        narrow.kill()
+        forge(narrow)
+        narrow.pass_arguments(*workshop.served(workshop.folder / "just.domain", store=6))
+        narrow.start()
+        there.ring(0, 1)
+        assert there.wait(1) == 1
+
+    with tap.case("a kept definition that is nonsense is none: it starts with a definition again, and keeps that"):
+        for contents in ((b"",), (b"[Domain]\nSize=1M\n",), (b"x" * (1 << 20), b"y")):
+            manager.kill()
+            forge(manager, *contents)
+            path.unlink(missing_ok=True)
+            fails_to_start(manager, "ended with 1:", "kept.domain")
+            path.write_text(text())
+            manager.start()
+            manager.settle()
+            assert manager.names().count("definition") == 1
+            path.unlink()
+            manager.restart()
+            ring_all(peers)
+
+    with tap.case("two of a name, or one beside something else, are made one"):
+        for make in (lambda fd: os.dup(fd), lambda _: os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)):
+            manager.kill()
+            path.write_text(text())
+            manager.keep("definition", make(dict(manager.store)["definition"]))
+            manager.start()
+            path.unlink()
+            manager.settle()
+            assert manager.names().count("definition") == 1
+            manager.restart()
+            ring_all(peers)
+
+    with tap.case("a domain that begins has to have a definition of its own"):
+        manager.kill()
+        for entry in [entry for entry in manager.store if entry[0] == "ledger"]:
+            os.close(entry[1])
+            manager.store.remove(entry)
+        fails_to_start(manager, "ended with 1:", "kept.domain")
 
 
 def ledger_version(manager, set_to=None):
@@ -94,10 +222,10 @@ def body(workshop, tap):
         peer.expect(0, 1, 2)
     peers[0].memory[0:5] = b"hello"
 
-    with tap.case("the store holds memory, ledger, and two descriptors for each peer"):
+    with tap.case("the store holds memory, ledger, definition, and two descriptors for each peer"):
         manager.settle()
         assert manager.names() == sorted(
-            ["ledger", "memory"] + [f"doorbells-{i}" for i in range(3)] + [f"peer-{i}-{i + 1}" for i in range(3)]
+            ["definition", "ledger", "memory"] + [f"doorbells-{i}" for i in range(3)] + [f"peer-{i}-{i + 1}" for i in range(3)]
         ), manager.names()
 
     with tap.case("after kill -9 the peers are told nothing and ring each other as before"):
@@ -167,18 +295,18 @@ def body(workshop, tap):
         fresh = workshop.peer(manager, 5)
         assert (fresh.id, len(fresh.memory)) == (0, 2 << 20)
         manager.settle()
-        assert manager.names() == ["doorbells-0", "ledger", "memory", "peer-0-1"], manager.names()
+        assert manager.names() == ["definition", "doorbells-0", "ledger", "memory", "peer-0-1"], manager.names()
 
     with tap.case("a domain that the store has no room for does not start, and says what is too large"):
         try:
-            workshop.managed("large", text(), store=129)
+            workshop.managed("large", text(), store=130)
             raise AssertionError("it started")
         except ServerFailed as failed:
             assert "ended with 78" in str(failed), failed
-            assert "MaxPeers=64 takes 130 places in systemd's fd store, but it has 129" in str(failed), failed
+            assert "MaxPeers=64 takes 131 places in systemd's fd store, but it has 130" in str(failed), failed
 
     with tap.case("what is not the domain's takes no room in a store that is just large enough"):
-        manager = workshop.managed("narrow", text(MaxPeers=2), store=6)
+        manager = workshop.managed("narrow", text(MaxPeers=2), store=7)
         first = workshop.peer(manager, VECTORS)
         manager.kill()
         with open("/dev/null", "rb") as null:
@@ -189,15 +317,15 @@ def body(workshop, tap):
         first.expect(0, 1)
         second.expect(0, 1)
         manager.settle()
-        assert len(manager.names()) == 6, manager.names()
+        assert len(manager.names()) == 7, manager.names()
 
     with tap.case("newcomers are refused with 507 while the store is full, and the log says what to raise"):
-        manager = workshop.managed("full", text(MaxPeers=4), store=10)
+        manager = workshop.managed("full", text(MaxPeers=4), store=11)
         peers = [workshop.peer(manager, VECTORS) for _ in range(2)]
         manager.kill()
         smaller = workshop.folder / "full.domain"
         smaller.write_text(text(MaxPeers=2))
-        manager.pass_arguments(*workshop.served(smaller, store=6))
+        manager.pass_arguments(*workshop.served(smaller, store=7))
         manager.start()
         assert "MaxPeers= was changed, but the domain is running" in manager.process.output()
         for _ in range(2):
@@ -209,7 +337,9 @@ def body(workshop, tap):
         said = "systemd's fd store is full: raise FileDescriptorStoreMax= and --fd-store="
         assert said in manager.process.output(), manager.process.output()
         manager.settle()
-        assert manager.names() == ["doorbells-0", "doorbells-1", "ledger", "memory", "peer-0-1", "peer-1-2"]
+        assert manager.names() == [
+            *("definition", "doorbells-0", "doorbells-1", "ledger", "memory", "peer-0-1", "peer-1-2")
+        ]
 
     with tap.case("those who are there stay, and who comes back has its place in the store"):
         assert [peer.take_messages() for peer in peers] == [VECTORS, 0]
@@ -219,6 +349,8 @@ def body(workshop, tap):
         assert peers[-1].id == 1
         peers[-1].expect(0)
         ring_all(peers)
+
+    without_definition(workshop, tap)
 
 
 run(body)

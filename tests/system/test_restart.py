@@ -13,6 +13,14 @@ SIZE = 1 << 20
 SERVICE = service_of("ring")
 
 
+REMOVED = "; the definition was removed"
+KEPT = "b005f60cdf03494ba540c216be863aea"
+
+
+def text(**more):
+    return definition({"Size": SIZE, "Vectors": VECTORS, "MaxPeers": 64, **more}, {"ConnectRate": 0})
+
+
 def main_pid(machine):
     return machine.show(SERVICE, "MainPID")
 
@@ -32,7 +40,7 @@ def kill(machine, signal):
 
 
 def body(machine):
-    machine.define("ring", definition({"Size": SIZE, "Vectors": VECTORS, "MaxPeers": 64}, {"ConnectRate": 0}))
+    machine.define("ring", text())
     machine.drop_in(SERVICE, "[Service]\nWatchdogSec=2s\nTimeoutAbortSec=1s\n")
     machine.systemctl("start", SERVICE)
     domain = types.SimpleNamespace(path=machine.path(socket_of("ring")))
@@ -92,6 +100,31 @@ def body(machine):
                 assert peer.wait(vector) == 1
         for peer in peers:
             peer.close()
+        check()
+
+    with machine.case("a domain whose definition was removed outlives kill -9 and restart: guests stay, and others join"):
+        path = machine.path("/etc/ivshmem/ring.domain")
+        path.unlink()
+        for restart in (lambda: kill(machine, "KILL"), lambda: machine.systemctl("restart", SERVICE)):
+            restart()
+            check()
+            until(lambda: REMOVED in machine.show(SERVICE, "StatusText"), "the status says that it was removed")
+            peer = machine.peer("ring", VECTORS)
+            peer.expect(*numbers, peer.id)
+            peer.close()
+        assert machine.journal(f"MESSAGE_ID={KEPT}", "IVSHMEM_DOMAIN=ring")
+
+    with machine.case("one that has become wrong does not end it either, and the status says what is wrong"):
+        path.write_text("[Domain]\nSize=1M\nVectors=many\n")
+        kill(machine, "KILL")
+        check()
+        until(lambda: "ring.domain:3: Vectors=" in machine.show(SERVICE, "StatusText"), "the status says what is wrong")
+
+    with machine.case("a definition that was mended is taken by a reload, and all is as ever"):
+        machine.define("ring", text(Description="mended"))
+        machine.systemctl("reload", SERVICE)
+        until(lambda: "definition" not in machine.show(SERVICE, "StatusText"), "the status is as ever")
+        kill(machine, "KILL")
         check()
 
     with machine.case("the journal tells that each server went on where the one before stopped"):

@@ -48,6 +48,7 @@ class Manager:
         self._lock = threading.Lock()
         self._ready = threading.Event()
         self.store = []  # (name, descriptor)
+        self.status = None  # as this server told it last
         self.process = None
         self._wake, self._woken = os.pipe()
         self._reader = threading.Thread(target=self._read_notifications, daemon=True)
@@ -72,6 +73,7 @@ class Manager:
                 for name, fd in [entry for entry in self.store if entry[0] == fields["FDNAME"]]:
                     os.close(fd)
                     self.store.remove((name, fd))
+        self.status = fields.get("STATUS", self.status)
         if fields.get("READY") == "1":
             self._ready.set()
 
@@ -92,6 +94,7 @@ class Manager:
     def start(self):
         """Starts the server with the sockets and all that it had stored, and waits until it is ready."""
         self._ready.clear()
+        self.status = None
         with self._lock:
             sockets = [("peers", self.listener.fileno()), ("control", self._control.fileno())]
             entries = [*sockets, *reversed(self.store)]
