@@ -25,18 +25,19 @@ def prepare(machine):
 README = pathlib.Path(__file__).resolve().parents[2] / "README.md"
 
 
-def readme_commands(first_word):
-    """The commands of README.md that begin so, without sudo: those who do it here are root."""
-    lines = [line.strip().removeprefix("sudo ") for line in README.read_text().splitlines() if line.startswith("    ")]
-    return [line for line in lines if line.split()[0].startswith(first_word)]
+def readme_commands(heading):
+    """The commands below a heading of README.md, in their order, without sudo: those who do it here are root."""
+    section = README.read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    return [line.strip().removeprefix("sudo ") for line in section.splitlines() if line.startswith("    ")]
 
 
 def follow_readme(machine):
     """On a machine where the project has just been installed, and that was not booted since."""
     for folder in ("/run/ivshmem", "/etc/ivshmem", "/var/lib/ivshmem"):
         shutil.rmtree(machine.path(folder), ignore_errors=True)
-    commands = readme_commands("systemd-") + readme_commands("printf") + readme_commands("systemctl")
-    assert len(commands) == 5, commands
+    commands = [line for line in readme_commands("Build and install") if not line.startswith("meson ")]
+    commands += [line for line in readme_commands("Use it") if line.startswith(("printf ", "systemctl "))]
+    assert len(commands) == 7, commands
     machine.run("sh", "-ec", "\n".join(commands).replace("libvirt-qemu", "root"))
 
 
