@@ -92,6 +92,11 @@ static void print_definition(const void *ctx, json_object *domain) {
         line("Owner", "%s", human_user(ctx, (uint32_t) value_number(domain, "OwnerUID")));
 }
 
+/* Whether a definition of it was good since the manager runs: otherwise nothing is known of its size and the rest. */
+static bool has_settings(json_object *domain) {
+        return value_number(domain, "Size") > 0;
+}
+
 static void print_memory(const void *ctx, json_object *domain) {
         const char *pages = value_text(domain, "HugePages"), *path = value_text(domain, "Path");
         const char *nodes = value_text(domain, "NUMANodes");
@@ -107,7 +112,6 @@ static void print_memory(const void *ctx, json_object *domain) {
                 text = text_append(text, ", file %s", human_safe(ctx, path));
         }
         line("Memory", "%s", text);
-        line("Socket", "%s", safe(ctx, domain, "SocketPath"));
         line("Vectors", "%" PRIu64 ", topology %s", value_number(domain, "Vectors"),
              safe(ctx, domain, "Topology"));
 }
@@ -132,6 +136,7 @@ static void print_server(Ctl *ctl, json_object *domain) {
         const char *unit = safe(ctl, domain, "Unit");
         uint64_t pid = value_number(domain, "MainPID");
 
+        line("Socket", "%s", safe(ctl, domain, "SocketPath"));
         if (*unit) {
                 line("Unit", "%s%s", unit, enabled(ctl, domain));
         }
@@ -144,8 +149,10 @@ static void print_server(Ctl *ctl, json_object *domain) {
                      value_number(domain, "Refusals"), value_number(domain, "Evictions"),
                      value_number(domain, "MessagesSent"));
         }
-        line("Peers", "%" PRIu64 " of %" PRIu64, value_number(domain, "NPeers"),
-             value_number(domain, "MaxPeers"));
+        if (has_settings(domain) || pid > 0) {
+                line("Peers", "%" PRIu64 " of %" PRIu64, value_number(domain, "NPeers"),
+                     value_number(domain, "MaxPeers"));
+        }
 }
 
 static ExitStatus print_peers(Ctl *ctl, const Target *target) {
@@ -162,7 +169,9 @@ static ExitStatus print_peers(Ctl *ctl, const Target *target) {
 static ExitStatus print_domain(Ctl *ctl, const Target *target, json_object *domain) {
         print_head(ctl, domain);
         print_definition(ctl, domain);
-        print_memory(ctl, domain);
+        if (has_settings(domain)) {
+                print_memory(ctl, domain);
+        }
         print_server(ctl, domain);
         return value_number(domain, "NPeers") > 0 ? print_peers(ctl, target) : STATUS_OK;
 }

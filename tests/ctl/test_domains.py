@@ -190,6 +190,7 @@ def definitions(stage, tap, directory):
         stage.ctl("reload").good()
         status = stage.ctl("status", "wrong")
         assert status.status == NOT_RUNNING and "wrong.domain:3: " in status.out and "invalid" in status.out, status
+        assert "Memory" not in status.out and "Vectors" not in status.out and "Peers" not in status.out, status
 
 
 def editing(stage, tap):
