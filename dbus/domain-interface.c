@@ -22,6 +22,7 @@ static void begin(Call *call, OperationKind kind) {
                 .section = arguments->section,
                 .settings = arguments->settings.settings,
                 .n_settings = arguments->settings.n,
+                .all_peers = arguments->settings.peers,
                 .vm_id = arguments->vm_id,
                 .vector = arguments->vector,
                 .read_only = arguments->flag,

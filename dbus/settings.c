@@ -323,6 +323,18 @@ static int read_section(Reader *reader, const char *section) {
         return r < 0 ? r : sd_bus_message_exit_container(reader->message);
 }
 
+/* A section without settings would be forgotten. */
+static int read_peer_settings(Reader *reader, const char *section) {
+        size_t before = reader->settings.n;
+        int r = read_section(reader, section);
+
+        return r < 0 || reader->settings.n > before
+                       ? r
+                       : failure_set(reader->failure, FAILURE_INVALID_SETTING,
+                                     "\"Peers\": " SHOWN " has no settings; it takes VMID, and whose it is",
+                                     section);
+}
+
 static int read_peer(Reader *reader) {
         const char *section;
         int r = sd_bus_message_enter_container(reader->message, 'r', "sa{sv}");
@@ -332,7 +344,7 @@ static int read_peer(Reader *reader) {
         }
         r = read_text(reader, "Peers", &section);
         if (r >= 0) {
-                r = read_section(reader, section);
+                r = read_peer_settings(reader, section);
         }
         if (r >= 0) {
                 r = sd_bus_message_exit_container(reader->message);
@@ -349,6 +361,7 @@ static int read_peers(Reader *reader, const char *contents) {
                                    "their settings, a(sa{sv})",
                                    contents);
         }
+        reader->settings.peers = true;
         r = sd_bus_message_enter_container(reader->message, 'a', "(sa{sv})");
         while (r > 0) {
                 r = read_peer(reader);

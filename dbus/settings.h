@@ -19,6 +19,7 @@ typedef struct Settings {
         Setting *settings;
         size_t n;
         bool owner;   /* "Owner" is among them */
+        bool peers;   /* "Peers" is, be it an empty list */
         size_t bytes; /* that they take in their message, about */
 } Settings;
 

@@ -54,29 +54,13 @@ ExitStatus change_set(Ctl *ctl, const Target *target, const char *name, const Se
         return r < 0 ? call_failed(ctl, what, NULL, r) : call_send(ctl, message, what, NULL);
 }
 
-/* Reservations that are given up go first: another one may want their VM ID. */
 ExitStatus change_apply(Ctl *ctl, const Target *target, const char *name, const Settings *before,
                         const Settings *after) {
-        Settings *changed, *released;
-        ExitStatus status = STATUS_OK;
+        const Settings *changed = definition_text_compare(ctl, before, after);
 
-        definition_text_compare(ctl, before, after, &changed, &released);
-        if (changed->n == 0 && released->n == 0) {
+        if (changed->n == 0 && !changed->all_peers) {
                 ctl_note(ctl, "Nothing has changed.");
+                return STATUS_OK;
         }
-        for (size_t i = 0; i < released->n && status == STATUS_OK; i++) {
-                const char *peer = released->list[i].key;
-
-                status = call(ctl, target, "ReleasePeer",
-                              text_new(ctl, "release %s of domain %s", peer, name), NULL, "s", peer);
-        }
-        if (status != STATUS_OK || changed->n == 0) {
-                return status;
-        }
-        status = change_set(ctl, target, name, changed);
-        if (status != STATUS_OK && released->n > 0) {
-                ctl_note(ctl,
-                         "The reservations that were taken out of the definition are gone all the same.");
-        }
-        return status;
+        return change_set(ctl, target, name, changed);
 }

@@ -11,7 +11,7 @@ ExitStatus change_read(Ctl *ctl, const char *path, Settings **ret);
 /* The definition as the manager has it. A chunk of `ctl`. */
 ExitStatus change_definition(Ctl *ctl, const Target *target, const char *name, char **ret);
 
-/* Does all that it takes to come from one to the other. */
+/* Comes from one to the other, in one step or not at all. */
 ExitStatus change_apply(Ctl *ctl, const Target *target, const char *name, const Settings *before,
                         const Settings *after);
 

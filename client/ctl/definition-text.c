@@ -107,36 +107,48 @@ int definition_text_parse(void *ctx, const char *text, const char *file, Setting
         return 0;
 }
 
-static bool has_peer(const Settings *settings, const char *peer) {
-        for (size_t i = 0; i < settings->n; i++) {
-                if (settings->list[i].peer && strcmp(settings->list[i].peer, peer) == 0) {
-                        return true;
+/* Whether each setting of a [Peer] section in `a` is in `b`, too. */
+static bool has_peers_of(const Settings *a, const Settings *b) {
+        for (size_t i = 0; i < a->n; i++) {
+                const Setting *setting = &a->list[i];
+                const char *other = setting->peer ? settings_get(b, setting->peer, setting->key) : NULL;
+
+                if (setting->peer && (!other || strcmp(other, setting->value) != 0)) {
+                        return false;
                 }
         }
-        return false;
+        return true;
 }
 
-void definition_text_compare(const void *ctx, const Settings *before, const Settings *after,
-                             Settings **ret_changed, Settings **ret_released) {
-        Settings *changed = settings_new(ctx), *released = settings_new(ctx);
-
+static void compare_domain(const Settings *before, const Settings *after, Settings *changed) {
         for (size_t i = 0; i < before->n; i++) {
                 const Setting *old = &before->list[i];
 
-                if (old->peer && !has_peer(after, old->peer)) {
-                        settings_set(released, NULL, old->peer, "");
-                } else if (!settings_get(after, old->peer, old->key)) {
-                        settings_set(changed, old->peer, old->key, "");
+                if (!old->peer && !settings_get(after, NULL, old->key)) {
+                        settings_set(changed, NULL, old->key, "");
                 }
         }
         for (size_t i = 0; i < after->n; i++) {
                 const Setting *new = &after->list[i];
-                const char *old = settings_get(before, new->peer, new->key);
+                const char *old = new->peer ? NULL : settings_get(before, NULL, new->key);
 
-                if (!old || strcmp(old, new->value) != 0) {
-                        settings_set(changed, new->peer, new->key, new->value);
+                if (!new->peer && (!old || strcmp(old, new->value) != 0)) {
+                        settings_set(changed, NULL, new->key, new->value);
                 }
         }
-        *ret_changed = changed;
-        *ret_released = released;
+}
+
+Settings *definition_text_compare(const void *ctx, const Settings *before, const Settings *after) {
+        Settings *changed = settings_new(ctx);
+
+        compare_domain(before, after, changed);
+        changed->all_peers = !has_peers_of(before, after) || !has_peers_of(after, before);
+        for (size_t i = 0; i < after->n && changed->all_peers; i++) {
+                const Setting *setting = &after->list[i];
+
+                if (setting->peer) {
+                        settings_set(changed, setting->peer, setting->key, setting->value);
+                }
+        }
+        return changed;
 }

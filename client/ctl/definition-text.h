@@ -8,9 +8,6 @@
 /* -EINVAL and *ret_error, a chunk of `ctx`: "FILE:LINE: what is wrong". */
 int definition_text_parse(void *ctx, const char *text, const char *file, Settings **ret, char **ret_error);
 
-/*
- * What has to be set to come from one to the other: an empty value is the default. [Peer] sections that are gone are in
- * `ret_released`, as the keys of settings without values.
- */
-void definition_text_compare(const void *ctx, const Settings *before, const Settings *after,
-                             Settings **ret_changed, Settings **ret_released);
+/* What has to be set to come from one to the other: an empty value is the default; all [Peer] sections where one differs. A chunk
+ * of `ctx`. */
+Settings *definition_text_compare(const void *ctx, const Settings *before, const Settings *after);

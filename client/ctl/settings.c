@@ -161,7 +161,7 @@ static int append_peers(const Settings *settings, sd_bus_message *message) {
 }
 
 int settings_append(const Settings *settings, sd_bus_message *message) {
-        bool peers = false;
+        bool peers = settings->all_peers;
         int r = sd_bus_message_open_container(message, 'a', "{sv}");
 
         for (size_t i = 0; i < settings->n && r >= 0; i++) {

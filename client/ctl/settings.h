@@ -3,6 +3,7 @@
  * may be is the manager's to judge. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <systemd/sd-bus.h>
 
@@ -18,6 +19,7 @@ struct Setting {
 struct Settings {
         Setting *list;
         size_t n;
+        bool all_peers; /* the [Peer] sections are all that there shall be, be it none */
 };
 
 Settings *settings_new(const void *ctx);
@@ -38,7 +40,7 @@ int settings_parse(Settings *settings, const char *text);
  * elsewhere, as in labels. -EINVAL: it is not of this form. */
 int settings_parse_peer(Settings *settings, const char *text);
 
-/* As a{sv}, with a key "Peers", which is a(sa{sv}), when there are [Peer] sections. */
+/* As a{sv}, with a key "Peers", which is a(sa{sv}), when there are [Peer] sections, or shall be none. */
 int settings_append(const Settings *settings, sd_bus_message *message);
 
 /* Those of one [Peer] section as a{sv}. */

@@ -70,6 +70,17 @@ static void rules_free(RuleSet *set) {
         talloc_free(set->rules);
 }
 
+static void peer_free(Reservation *peer) {
+        rules_free(&peer->match);
+        talloc_free(peer->name);
+}
+
+void definition_remove_peers(Definition *definition) {
+        while (definition->n_reservations > 0) {
+                peer_free(&definition->reservations[--definition->n_reservations]);
+        }
+}
+
 bool definition_remove_peer(Definition *definition, const char *name) {
         Reservation *peer = peer_find(definition, name);
         size_t behind;
@@ -77,8 +88,7 @@ bool definition_remove_peer(Definition *definition, const char *name) {
         if (!peer) {
                 return false;
         }
-        rules_free(&peer->match);
-        talloc_free(peer->name);
+        peer_free(peer);
         behind = definition->n_reservations - (size_t) (peer - definition->reservations) - 1;
         memmove(peer, peer + 1, behind * sizeof(*peer));
         definition->n_reservations--;

@@ -182,6 +182,9 @@ int definition_set(void *ctx, Definition *definition, const char *peer, const ch
 /* Takes a [Peer] section out. False: there is none of this name. */
 bool definition_remove_peer(Definition *definition, const char *peer);
 
+/* Takes all of them out. */
+void definition_remove_peers(Definition *definition);
+
 /* Turns user and group names into numbers. The functions return 0, -ENOENT when there is no such name, or another
  * negative errno. */
 struct PrincipalLookup {

@@ -68,8 +68,16 @@ static int check(void *tmp, Definition *definition, char **ret_text, Failure *re
         return r < 0 ? refuse(ret_failure, r, error) : 0;
 }
 
-int change_settings(void *ctx, const Definition *from, const char *drop_peer, const Setting *settings,
-                    size_t n_settings, Definition **ret, char **ret_text, Failure *ret_failure) {
+static void drop(Definition *definition, const Change *change) {
+        if (change->drop_peers) {
+                definition_remove_peers(definition);
+        } else if (change->drop_peer) {
+                (void) definition_remove_peer(definition, change->drop_peer);
+        }
+}
+
+int change_definition(void *ctx, const Definition *from, const Change *change, Definition **ret,
+                      char **ret_text, Failure *ret_failure) {
         void *tmp = talloc_new(ctx);
         Definition *definition;
         char *text;
@@ -80,11 +88,9 @@ int change_settings(void *ctx, const Definition *from, const char *drop_peer, co
         if (r < 0) {
                 r = refuse(ret_failure, r, NULL);
         }
-        if (r == 0 && drop_peer) {
-                (void) definition_remove_peer(definition, drop_peer);
-        }
         if (r == 0) {
-                r = apply(tmp, definition, settings, n_settings, ret_failure);
+                drop(definition, change);
+                r = apply(tmp, definition, change->settings, change->n_settings, ret_failure);
         }
         if (r == 0) {
                 r = check(tmp, definition, &text, ret_failure);

@@ -62,7 +62,8 @@ static int build(void *ctx, uint32_t owner, const Setting *settings, size_t n_se
         if (n_settings > 0) {
                 memcpy(all + 1, settings, n_settings * sizeof(*settings));
         }
-        return change_settings(ctx, NULL, NULL, all, n_settings + 1, ret, ret_text, ret_failure);
+        return change_definition(ctx, NULL, &(Change){ .settings = all, .n_settings = n_settings + 1 }, ret,
+                                 ret_text, ret_failure);
 }
 
 static int write_new(Manager *manager, const char *name, bool persistent, const char *text,
@@ -192,16 +193,19 @@ static bool has_peer(const Definition *definition, const char *name) {
 
 static int change(void *ctx, const Domain *domain, const Request *request, Definition **ret, char **ret_text,
                   Failure *ret_failure) {
-        bool release = request->kind == OPERATION_RELEASE;
+        bool set = request->kind == OPERATION_SET, release = request->kind == OPERATION_RELEASE;
+        const Change wanted = {
+                .drop_peer = set ? NULL : request->section,
+                .drop_peers = set && request->all_peers,
+                .settings = release ? NULL : request->settings,
+                .n_settings = release ? 0 : request->n_settings,
+        };
 
         if (release && !has_peer(domain->definition, request->section)) {
                 return failure_set(ret_failure, FAILURE_NO_SUCH_PEER, "Domain \"%s\" has no [Peer %s]",
                                    domain->name, request->section);
         }
-        return change_settings(ctx, domain->definition,
-                               request->kind == OPERATION_SET ? NULL : request->section,
-                               release ? NULL : request->settings, release ? 0 : request->n_settings, ret,
-                               ret_text, ret_failure);
+        return change_definition(ctx, domain->definition, &wanted, ret, ret_text, ret_failure);
 }
 
 static int check_fixed(void *tmp, const Domain *domain, const Definition *definition, Failure *ret_failure) {

@@ -76,12 +76,18 @@ int operation_edit(Operation *operation, const Request *request, Failure *ret_fa
 
 /* ---- change.c ---- */
 
-/*
- * A definition changed by settings, checked and resolved, and its text; chunks of `ctx`. `from` NULL: one with the defaults.
- * The [Peer] section `drop_peer` (NULL: none) is taken out before. -EREMOTEIO with *ret_failure.
- */
-int change_settings(void *ctx, const Definition *from, const char *drop_peer, const Setting *settings,
-                    size_t n_settings, Definition **ret, char **ret_text, Failure *ret_failure);
+/* What is to be changed. [Peer] sections are taken out before anything is set. */
+typedef struct Change {
+        const char *drop_peer; /* the section that is taken out; NULL: none */
+        bool drop_peers;       /* all of them are */
+        const Setting *settings;
+        size_t n_settings;
+} Change;
+
+/* A definition changed, checked and resolved, and its text; chunks of `ctx`. `from` NULL: one with the defaults. -EREMOTEIO
+ * with *ret_failure. */
+int change_definition(void *ctx, const Definition *from, const Change *change, Definition **ret,
+                      char **ret_text, Failure *ret_failure);
 
 /* ---- tally.c ---- */
 

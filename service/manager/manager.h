@@ -116,7 +116,7 @@ typedef enum OperationKind {
         OPERATION_START,
         OPERATION_STOP,
         OPERATION_RESTART,
-        OPERATION_SET,     /* .settings */
+        OPERATION_SET,     /* .settings, .all_peers */
         OPERATION_RESERVE, /* .settings, all of one section; .vm_id is among them as VMID */
         OPERATION_RELEASE, /* .section */
         OPERATION_EVICT,   /* .vm_id */
@@ -133,6 +133,7 @@ typedef struct Request {
         const char *section;
         const Setting *settings;
         size_t n_settings;
+        bool all_peers; /* the [Peer] sections among the settings are all that there shall be */
         uint32_t vm_id;
         uint32_t vector;
         bool read_only;

@@ -117,6 +117,10 @@ static int append_peers_as_text(sd_bus_message *call) {
         return sd_bus_message_append(call, "{sv}", "Peers", "s", "router");
 }
 
+static int append_peer_without_settings(sd_bus_message *call) {
+        return sd_bus_message_append(call, "{sv}", "Peers", "a(sa{sv})", 1, "router", 0);
+}
+
 static int append_nested_variant(sd_bus_message *call) {
         return sd_bus_message_append(call, "{sv}", "Size", "v", "s", "64M");
 }
@@ -182,6 +186,7 @@ static void test_refusals(void **state) {
         expect_refusal(*state, append_text_as_list,
                        "\"Description\" has a value of type \"as\"; it takes a string (s)");
         expect_refusal(*state, append_peers_as_text, "\"Peers\" has a value of type \"s\"");
+        expect_refusal(*state, append_peer_without_settings, "\"Peers\": \"router\" has no settings");
         expect_refusal(*state, append_nested_variant, "\"Size\" has a value of type \"v\"");
         expect_refusal(*state, append_descriptor, "\"Path\" has a value of type \"h\"");
         expect_refusal(*state, append_twice, "\"Size\" is set twice");

@@ -209,6 +209,11 @@ def editing(stage, tap):
         stage.ctl("edit", "edited", "--from=-", stdin="[Domain]\nSize=2M\n[Peer b]\nVMID=1\nUser=nobody\n").good()
         assert definition() == "[Domain]\nSize=2M\n\n[Peer b]\nVMID=1\nUser=nobody\n", definition()
 
+    with tap.case("what is refused of a text drops no [Peer] section"):
+        before = definition()
+        stage.ctl("edit", "edited", "--from=-", stdin="[Domain]\nSize=3M\n").bad(FAILED, "power of two")
+        assert definition() == before, definition()
+
     with tap.case("edit runs the editor on the definition"):
         stage.ctl("edit", "edited", EDITOR="sed -i -e s/Size=2M/Size=4M/ -e '/Peer/,$d'").good()
         assert definition() == "[Domain]\nSize=4M\n", definition()

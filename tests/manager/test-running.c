@@ -240,6 +240,42 @@ static void test_reserve(void **state) {
         managed_free(managed);
 }
 
+/* The sections of a running domain are replaced as a whole, or stay as a whole. */
+static void test_set_all_peers(void **state) {
+        Managed *managed = managed_new(*state);
+        Domain *domain = started(managed, "ring");
+        Setting settings[] = { { "a", "VMID", "0" },
+                               { "a", "User", "daemon" },
+                               { "b", "VMID", "1" },
+                               { "b", "User", "daemon" },
+                               { .key = "Description", .value = "x" } };
+        Request set = { .kind = OPERATION_SET, .settings = settings, .n_settings = 4, .all_peers = true };
+
+        managed_wait(managed, "counters ring 0");
+        assert_true(managed_do(managed, "ring", &set));
+        assert_int_equal(domain_definition(domain)->n_reservations, 2);
+        /* Another one takes the VM ID of one that is dropped; what is wrong with it drops nothing. */
+        settings[0].section = settings[1].section = "c";
+        settings[1].key = "Usr";
+        set.n_settings = 2;
+        assert_false(managed_do(managed, "ring", &set));
+        assert_int_equal(managed->failure.kind, FAILURE_INVALID_SETTING);
+        assert_int_equal(domain_definition(domain)->n_reservations, 2);
+        settings[1].key = "User";
+        assert_true(managed_do(managed, "ring", &set));
+        assert_int_equal(domain_definition(domain)->n_reservations, 1);
+        assert_string_equal(domain_definition(domain)->reservations[0].name, "c");
+        /* Without them they stay; with none none is left. */
+        assert_true(
+                managed_do(managed, "ring",
+                           &(Request){ .kind = OPERATION_SET, .settings = &settings[4], .n_settings = 1 }));
+        assert_int_equal(domain_definition(domain)->n_reservations, 1);
+        set.n_settings = 0;
+        assert_true(managed_do(managed, "ring", &set));
+        assert_int_equal(domain_definition(domain)->n_reservations, 0);
+        managed_free(managed);
+}
+
 static void test_crash(void **state) {
         Managed *managed = managed_new(*state);
         Domain *domain = started(managed, "ring");
@@ -423,12 +459,12 @@ static void test_stop_starting(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_life),          TEST(test_peers),          TEST(test_requests),
-                TEST(test_memory),        TEST(test_open),           TEST(test_set),
-                TEST(test_set_refused),   TEST(test_reserve),        TEST(test_crash),
-                TEST(test_start_fails),   TEST(test_remove_running), TEST(test_new_manager),
-                TEST(test_died_unseen),   TEST(test_cancel),         TEST(test_start_together),
-                TEST(test_stop_starting),
+                TEST(test_life),           TEST(test_peers),         TEST(test_requests),
+                TEST(test_memory),         TEST(test_open),          TEST(test_set),
+                TEST(test_set_refused),    TEST(test_reserve),       TEST(test_set_all_peers),
+                TEST(test_crash),          TEST(test_start_fails),   TEST(test_remove_running),
+                TEST(test_new_manager),    TEST(test_died_unseen),   TEST(test_cancel),
+                TEST(test_start_together), TEST(test_stop_starting),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

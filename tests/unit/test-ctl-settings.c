@@ -116,20 +116,23 @@ static void test_differences(void **state) {
                 *state, "[Domain]\nSize=1M\nVectors=2\n[Peer a]\nVMID=1\nUser=u\n[Peer b]\nVMID=2\n");
         Settings *after = parse(*state,
                                 "[Domain]\nSize=2M\nKeep=always\n[Peer a]\nVMID=1\n[Peer c]\nVMID=2\n");
-        Settings *changed, *released;
+        Settings *changed = definition_text_compare(*state, before, after);
 
-        definition_text_compare(*state, before, after, &changed, &released);
         assert_string_equal(settings_get(changed, NULL, "Size"), "2M");
         assert_string_equal(settings_get(changed, NULL, "Keep"), "always");
         assert_string_equal(settings_get(changed, NULL, "Vectors"), "");
-        assert_string_equal(settings_get(changed, "a", "User"), "");
-        assert_null(settings_get(changed, "a", "VMID"));
+        /* All sections, for one differs. */
+        assert_true(changed->all_peers);
+        assert_string_equal(settings_get(changed, "a", "VMID"), "1");
+        assert_null(settings_get(changed, "a", "User"));
         assert_string_equal(settings_get(changed, "c", "VMID"), "2");
         assert_int_equal(changed->n, 5);
-        assert_int_equal(released->n, 1);
-        assert_string_equal(released->list[0].key, "b");
-        definition_text_compare(*state, before, before, &changed, &released);
-        assert_int_equal(changed->n + released->n, 0);
+        changed = definition_text_compare(*state, before, before);
+        assert_int_equal(changed->n, 0);
+        assert_false(changed->all_peers);
+        changed = definition_text_compare(*state, before, parse(*state, "[Domain]\nSize=1M\nVectors=2\n"));
+        assert_int_equal(changed->n, 0);
+        assert_true(changed->all_peers);
         talloc_free_children(*state);
 }
 
@@ -164,6 +167,8 @@ static void test_on_the_bus(void **state) {
         assert_string_equal(on_bus(*state, settings), "{}");
         settings_set(settings, NULL, "Size", "1M");
         assert_string_equal(on_bus(*state, settings), "{\"Size\":\"1M\"}");
+        settings->all_peers = true;
+        assert_string_equal(on_bus(*state, settings), "{\"Size\":\"1M\",\"Peers\":[]}");
         settings_set(settings, "a", "VMID", "1");
         settings_set(settings, NULL, "User", "");
         settings_set(settings, "b", "VMID", "2");

@@ -116,6 +116,8 @@ static void test_peer_without_id(void **state) {
         assert_false(definition_remove_peer(definition, "router"));
         assert_int_equal(definition->n_reservations, 1);
         assert_string_equal(definition->reservations[0].name, "fw");
+        definition_remove_peers(definition);
+        assert_int_equal(definition->n_reservations, 0);
         talloc_free(definition);
 }
 
