@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 
-from stage import TIMEOUT, Skip, run
+from stage import TIMEOUT, Skip, run, until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "ivshmemctl.1.rst"
@@ -81,6 +81,8 @@ class Shell:
     def run(self, command):
         """What a command printed, and what the one in the background printed by then."""
         if command.endswith(" &"):
+            if "monitor" not in command:  # the peer that is waited for is the new one
+                until(lambda: not self._stage.json("peers", "ring"), "the peer before has left")
             self._background = self._start(command.removesuffix(" &"))
             if "monitor" in command:
                 return self._background.stdout.readline()
