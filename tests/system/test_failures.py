@@ -113,6 +113,8 @@ def body(machine):
         machine.systemctl("start", "ivshmem@knock.socket")
         for _ in range(KNOCKS):
             assert refusal(machine, "knock") == 503
+        # For a quarter of a second the server that failed goes on refusing who comes.
+        machine.until_shows(service_of("knock"), "ActiveState", "failed")
         machine.define("knock", SMALL)
         machine.peer("knock")
 
