@@ -92,11 +92,12 @@ def _own_cgroups():
 
 
 def _children(pid):
-    """The children of a process."""
-    for line in pathlib.Path("/proc").glob("[0-9]*/stat"):
+    """The children of a process, with their names. One that ends while it is looked at is none of them."""
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            if int(line.read_text().rpartition(")")[2].split()[1]) == pid:
-                yield int(line.parent.name)
+            before, _, after = stat.read_text().rpartition(")")
+            if int(after.split()[1]) == pid:
+                yield int(stat.parent.name), before.partition("(")[2]
 
 
 class CommandFailed(AssertionError):
@@ -197,11 +198,8 @@ class Machine(contextlib.ExitStack):
     def _find_leader(self, container, name):
         """The container's first process: a grandchild of unshare(1)."""
         self._check_alive(container)
-        for nspawn in _children(container.pid):
-            for leader in _children(nspawn):
-                if pathlib.Path(f"/proc/{leader}/comm").read_text() == f"{name}\n":
-                    return leader
-        return None
+        leaders = (child for nspawn, _ in _children(container.pid) for child in _children(nspawn))
+        return next((leader for leader, called in leaders if called == name), None)
 
     def _has_booted(self, container):
         self._check_alive(container)
