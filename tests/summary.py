@@ -10,7 +10,7 @@ RECORD has a line for each thing that was run, its fields separated by tabs:
 STATUS is an exit status. Each TAP subtest counts as one test, each other test program as one. What a program did
 not say is not made up: one that crashed, ran out of time, printed no plan or a wrong one, or was never started counts
 as a failed test besides those that it reported. The last line of the output is the sum, and the exit status is 0
-only if something passed and nothing failed.
+only if something passed and nothing failed. Below each failure stands the end of what the test said of it.
 """
 
 import json
@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 
 NO_TESTS = "No suitable tests defined."  # what meson lists then
 GOOD = ("OK", "EXPECTEDFAIL", "SKIP")
+SAID_MAX = 25  # lines shown of what a failed test said
 
 
 @dataclass
@@ -29,8 +30,11 @@ class Tally:
     label: str
     build: bool = False
     passed: int = 0
-    failures: list = field(default_factory=list)  # texts
+    failures: list = field(default_factory=list)  # (text, what the test said)
     skips: list = field(default_factory=list)  # (test, reason)
+
+    def fail(self, text, said=""):
+        self.failures.append((text, said))
 
 
 def lines_of(path):
@@ -75,9 +79,24 @@ def plan_of(stdout):
     return (int(match.group(1)), match.group(2)) if match else None
 
 
+def number_of(case):
+    """A subtest's number in its stream."""
+    return (case.get("name") or "").partition(" ")[0]
+
+
+def said_of(case, stdout):
+    """What stands between the result of a subtest and the next one."""
+    rest = re.split(rf"(?m)^not ok {re.escape(number_of(case))}\b.*\n", stdout or "", maxsplit=1)[1:]
+    return re.split(r"(?m)^(?:not )?ok\b|^1\.\.\d", rest[0], maxsplit=1)[0] if rest else ""
+
+
+def said_by(run):
+    return (run.get("stdout") or "") + (run.get("stderr") or "")
+
+
 def is_todo(case, stdout):
     """Whether a subtest is one that is expected to fail, which JUnit shows as passed."""
-    number = (case.get("name") or "").partition(" ")[0]
+    number = number_of(case)
     return bool(re.search(rf"(?mi)^not ok {re.escape(number)}\b.*#\s*todo", stdout or ""))
 
 
@@ -90,7 +109,7 @@ def count_subtests(tally, name, cases, stdout):
         if case.find("skipped") is not None:
             tally.skips.append((text, reason))
         elif case.find("failure") is not None or case.find("error") is not None:
-            tally.failures.append(text)
+            tally.fail(text, said_of(case, stdout))
             failed += 1
         elif is_todo(case, stdout):
             tally.skips.append((text, f"known to fail: {reason}"))
@@ -104,11 +123,11 @@ def count_tap(tally, name, run, cases):
     plan = plan_of(stdout)
     failed = count_subtests(tally, name, cases, stdout)
     if run["result"] not in GOOD and not failed:
-        tally.failures.append(f"{name}: {run['result']}, exit status {run['returncode']}")
+        tally.fail(f"{name}: {run['result']}, exit status {run['returncode']}", said_by(run))
     elif run["result"] not in GOOD and run["returncode"] not in (0, 1, failed):  # cmocka exits with its failures
-        tally.failures.append(f"{name}: {run['result']} besides, exit status {run['returncode']}")
+        tally.fail(f"{name}: {run['result']} besides, exit status {run['returncode']}", said_by(run))
     elif plan is None or plan[0] != len(cases):
-        tally.failures.append(f"{name}: {'no plan' if plan is None else f'{len(cases)} of {plan[0]} tests'}")
+        tally.fail(f"{name}: {'no plan' if plan is None else f'{len(cases)} of {plan[0]} tests'}", said_by(run))
     elif plan[0] == 0:
         tally.skips.append((name, plan[1] or "no reason given"))
 
@@ -116,12 +135,12 @@ def count_tap(tally, name, run, cases):
 def count_program(tally, name, run):
     """A program that passes or fails as a whole."""
     if run["result"] == "SKIP":
-        said = ((run.get("stdout") or "") + (run.get("stderr") or "")).strip()
+        said = said_by(run).strip()
         tally.skips.append((name, said.splitlines()[-1] if said else "no reason given"))
     elif run["result"] in GOOD:
         tally.passed += 1
     else:
-        tally.failures.append(f"{name}: {run['result']}, exit status {run['returncode']}")
+        tally.fail(f"{name}: {run['result']}, exit status {run['returncode']}", said_by(run))
 
 
 def count_meson(label, status, build, log):
@@ -140,16 +159,19 @@ def count_meson(label, status, build, log):
             count_program(tally, short(name), run)
     for name in lines_of(f"{log}-list.txt"):
         if name == NO_TESTS:
-            tally.failures.append("there is no such test")
+            tally.fail("there is no such test")
         elif name not in runs:
-            tally.failures.append(f"{short(name)}: never ran")
+            tally.fail(f"{short(name)}: never ran")
     if int(status) and not tally.failures:
-        tally.failures.append(f"meson test ended with status {status}")
+        tally.fail(f"meson test ended with status {status}")
     return tally
 
 
 def count_step(label, status):
-    return Tally(label, build=True, failures=[f"ended with status {status}"] if int(status) else [])
+    tally = Tally(label, build=True)
+    if int(status):
+        tally.fail(f"ended with status {status}")
+    return tally
 
 
 def read_record(path):
@@ -160,8 +182,10 @@ def read_record(path):
 def print_reasons(tallies):
     """Failures one by one; skips by reason, for one reason tends to have many tests."""
     for tally in tallies:
-        for failure in tally.failures:
+        for failure, said in tally.failures:
             print(f"FAILED   {tally.label}: {failure}")
+            for line in [line for line in said.splitlines() if line.strip()][-SAID_MAX:]:
+                print(f"         {line}")
     reasons = {}
     for tally in tallies:
         for test, reason in tally.skips:

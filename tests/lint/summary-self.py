@@ -20,7 +20,7 @@ PROGRAMS = {
     "skips-one": ("tap", r"printf '1..2\nok 1 - a\nok 2 - b # SKIP no kvm\n'", (1, 0, 1)),
     "skips-all": ("tap", r"printf '1..0 # SKIP no huge pages\n'", (0, 0, 1)),
     "known-to-fail": ("tap", r"printf '1..2\nok 1 - a\nnot ok 2 - b # TODO later\n'", (1, 0, 1)),
-    "fails": ("tap", r"printf '1..2\nok 1 - a\nnot ok 2 - b\n'; exit 1", (1, 1, 0)),
+    "fails": ("tap", r"printf '1..3\nok 1 - a\nnot ok 2 - b\n# a reason\nok 3 - c\n# fine\n'; exit 1", (2, 1, 0)),
     "fails-like-cmocka": ("tap", r"printf '1..2\nnot ok 1 - a\nnot ok 2 - b\n'; exit 2", (0, 2, 0)),
     "fails-and-crashes": ("tap", r"printf '1..2\nnot ok 1 - a\n'; kill -SEGV $$", (0, 2, 0)),
     "crashes": ("tap", r"printf '1..2\nok 1 - a\n'; kill -SEGV $$", (1, 1, 0)),
@@ -32,7 +32,7 @@ PROGRAMS = {
     "passes-with-an-error": ("tap", r"printf '1..1\nok 1 - a\n'; exit 99", (1, 1, 0)),
     "hangs": ("tap", r"printf '1..2\nok 1 - a\n'; exec sleep 60", (1, 1, 0)),
     "plain-passes": ("exitcode", "true", (1, 0, 0)),
-    "plain-fails": ("exitcode", "false", (0, 1, 0)),
+    "plain-fails": ("exitcode", "echo a reason >&2; false", (0, 1, 0)),
     "plain-skips": ("exitcode", "echo no cgroups; exit 77", (0, 0, 1)),
     "plain-is-killed": ("exitcode", "kill -KILL $$", (0, 1, 0)),
 }
@@ -72,10 +72,11 @@ def is_of(line, name):
 
 
 def summarize(summary, folder, record):
+    """The lines that it prints, and its exit status."""
     path = Path(folder, "record")
     path.write_text(record, encoding="utf-8")
     result = subprocess.run([sys.executable, summary, path], capture_output=True, text=True, check=False)
-    return (result.stdout.splitlines() or [""])[-1], result.returncode
+    return result.stdout.splitlines() or [""], result.returncode
 
 
 def last_line(passed, failed, skipped):
@@ -83,7 +84,7 @@ def last_line(passed, failed, skipped):
 
 
 def main(summary):
-    tap = Tap(len(PROGRAMS) + 8)
+    tap = Tap(len(PROGRAMS) + 10)
     with tempfile.TemporaryDirectory(prefix="summary-self.") as folder:
         write_project(folder)
         subprocess.run(["meson", "setup", f"{folder}/build", folder], capture_output=True, check=True)
@@ -91,7 +92,8 @@ def main(summary):
 
         def expect(name, record, counts):
             wanted = (last_line(*counts), 0 if counts[0] and not counts[1] else 1)
-            found = summarize(summary, folder, record)
+            lines, status = summarize(summary, folder, record)
+            found = (lines[-1], status)
             tap.result(name, [] if found == wanted else [f"wanted {wanted}, got {found}"])
 
         for name, (_, _, counts) in PROGRAMS.items():
@@ -103,6 +105,15 @@ def main(summary):
         expect("nothing but builds", "step\tbuild\t0\n", (0, 0, 0))
         expect("nothing ran", "", (0, 0, 0))
         expect("meson fails", only(folder, "good").replace("\t0\t", "\t2\t"), (2, 1, 0))
+
+        def expect_said(name, program, wanted):
+            lines, _ = summarize(summary, folder, only(folder, program))
+            begin = next((i for i, line in enumerate(lines) if line.startswith("FAILED ")), len(lines))
+            said = [line.strip() for line in lines[begin + 1 : -1]]
+            tap.result(name, [] if said == wanted else [f"wanted {wanted}, got {said}"])
+
+        expect_said("what a failed subtest said", "fails", ["# a reason"])
+        expect_said("what a program that failed said", "plain-fails", ["a reason"])
 
         record = only(folder, "good")
         with open(f"{folder}/build/meson-logs/good-list.txt", "a", encoding="utf-8") as file:
