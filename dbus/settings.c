@@ -52,6 +52,7 @@ typedef struct Reader {
         void *ctx;
         sd_bus_message *message;
         Settings settings;
+        size_t n_peers; /* [Peer] sections so far */
         size_t bytes;
         Failure *failure;
 } Reader;
@@ -323,6 +324,32 @@ static int read_section(Reader *reader, const char *section) {
         return r < 0 ? r : sd_bus_message_exit_container(reader->message);
 }
 
+static bool has_section(const Settings *settings, const char *section) {
+        for (size_t i = 0; i < settings->n; i++) {
+                const char *other = settings->settings[i].section;
+                bool seen = i > 0 && settings->settings[i - 1].section == other;
+
+                if (other && !seen && strcmp(other, section) == 0) {
+                        return true;
+                }
+        }
+        return false;
+}
+
+/* Two sections of a name would become one, of which the last value of each key counts. */
+static int check_section(Reader *reader, const char *section) {
+        if (++reader->n_peers > DEFINITION_RULES_MAX) {
+                return failure_set(reader->failure, FAILURE_INVALID_SETTING,
+                                   "\"Peers\": there are more than %u [Peer] sections; merge some",
+                                   DEFINITION_RULES_MAX);
+        }
+        if (has_section(&reader->settings, section)) {
+                return failure_set(reader->failure, FAILURE_INVALID_SETTING,
+                                   "\"Peers\": [Peer %.64s] is there twice; join the two", section);
+        }
+        return 0;
+}
+
 /* A section without settings would be forgotten. */
 static int read_peer_settings(Reader *reader, const char *section) {
         size_t before = reader->settings.n;
@@ -331,8 +358,7 @@ static int read_peer_settings(Reader *reader, const char *section) {
         return r < 0 || reader->settings.n > before
                        ? r
                        : failure_set(reader->failure, FAILURE_INVALID_SETTING,
-                                     "\"Peers\": " SHOWN " has no settings; it takes VMID, and whose it is",
-                                     section);
+                                     "\"Peers\": [Peer %.64s] has no VMID=; add it, as in VMID=0", section);
 }
 
 static int read_peer(Reader *reader) {
@@ -343,6 +369,9 @@ static int read_peer(Reader *reader) {
                 return r;
         }
         r = read_text(reader, "Peers", &section);
+        if (r >= 0) {
+                r = check_section(reader, section);
+        }
         if (r >= 0) {
                 r = read_peer_settings(reader, section);
         }
@@ -360,6 +389,9 @@ static int read_peers(Reader *reader, const char *contents) {
                                    "\"Peers\" has a value of type \"%.32s\"; it takes a list of names with "
                                    "their settings, a(sa{sv})",
                                    contents);
+        }
+        if (reader->settings.peers) {
+                return failure_set(reader->failure, FAILURE_INVALID_SETTING, "\"Peers\" is set twice");
         }
         reader->settings.peers = true;
         r = sd_bus_message_enter_container(reader->message, 'a', "(sa{sv})");

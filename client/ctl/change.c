@@ -8,6 +8,7 @@
 
 #include "client/ctl/definition-text.h"
 #include "client/ctl/file.h"
+#include "client/ctl/human.h"
 #include "client/ctl/memory.h"
 
 ExitStatus change_read(Ctl *ctl, const char *path, Settings **ret) {
@@ -20,7 +21,7 @@ ExitStatus change_read(Ctl *ctl, const char *path, Settings **ret) {
                                 r == -EINVAL ? "it is not text" : strerror(-r));
         }
         r = definition_text_parse(ctl, text, name, ret, &error);
-        return r < 0 ? ctl_fail(STATUS_FAILED, "%s", error) : STATUS_OK;
+        return r < 0 ? ctl_fail(STATUS_FAILED, "%s", human_safe(ctl, error)) : STATUS_OK;
 }
 
 ExitStatus change_definition(Ctl *ctl, const Target *target, const char *name, char **ret) {

@@ -1,30 +1,49 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Sections, keys, lists that go on in the next line. Only the form is looked at. */
+/* Sections, keys, lists that go on in the next line. Only the form is looked at, and that no section is lost on the way: one
+ * without keys, or one of two with the same name. What is wrong is said as the server says it of files. */
 
 #include "client/ctl/definition-text.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
 #include <talloc.h>
 
 #include "client/ctl/memory.h"
 
+typedef struct Section {
+        char *name; /* "Domain", "Access", "Peer NAME" */
+        unsigned line;
+} Section;
+
 typedef struct Parse {
         void *ctx;
         const char *file;
         unsigned line;
-        bool in_section;
-        char *peer; /* of the section; NULL in [Domain] and [Access] */
-        char *key;  /* that an indented line goes on with; NULL: none */
+        Section *sections; /* the last one is that at hand */
+        size_t n_sections;
+        const char *peer; /* of the section; NULL in [Domain] and [Access] */
+        char *key;        /* that an indented line goes on with; NULL: none */
         Settings *settings;
         char *error;
 } Parse;
 
-static int refuse(Parse *parse, const char *what) {
-        parse->error = text_new(parse->ctx, "%s:%u: %s", parse->file, parse->line, what);
+static int refuse_at(Parse *parse, unsigned line, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
+
+static int refuse_at(Parse *parse, unsigned line, const char *format, ...) {
+        va_list arguments;
+        char *what;
+
+        va_start(arguments, format);
+        what = need(talloc_vasprintf(parse->settings, format, arguments));
+        va_end(arguments);
+        parse->error = text_new(parse->ctx, "%s:%u: %s", parse->file, line, what);
         return -EINVAL;
 }
+
+#define refuse(parse, ...) refuse_at((parse), (parse)->line, __VA_ARGS__)
 
 /* In place; what is behind the blanks at the beginning. */
 static char *strip(char *text) {
@@ -37,41 +56,83 @@ static char *strip(char *text) {
         return text;
 }
 
+/* What the section at hand must have: without keys it would not be sent. */
+static int end_section(Parse *parse) {
+        const char *peer = parse->peer;
+
+        return !peer || settings_get(parse->settings, peer, "VMID")
+                       ? 0
+                       : refuse_at(parse, parse->sections[parse->n_sections - 1].line,
+                                   "[Peer %s] has no VMID=; add it, as in VMID=0", peer);
+}
+
+static int begin_section(Parse *parse, const char *name) {
+        Section *section;
+
+        for (size_t i = 0; i < parse->n_sections; i++) {
+                if (strcmp(parse->sections[i].name, name) == 0) {
+                        return refuse(parse, "[%s] began on line %u already; join the two", name,
+                                      parse->sections[i].line);
+                }
+        }
+        parse->sections = need(
+                talloc_realloc(parse->settings, parse->sections, Section, (unsigned) parse->n_sections + 1));
+        section = &parse->sections[parse->n_sections++];
+        *section = (Section){ .name = text_new(parse->settings, "%s", name), .line = parse->line };
+        parse->peer = strncmp(name, "Peer ", 5) == 0 ? section->name + 5 : NULL;
+        parse->key = NULL;
+        return 0;
+}
+
 static int parse_section(Parse *parse, char *line) {
         size_t n = strlen(line);
+        char *name;
+        int r;
 
         if (line[n - 1] != ']') {
-                return refuse(parse, "the section has no \"]\" at its end");
+                return refuse(parse, "'%s' does not end with ']'; write [SECTION] on a line of its own",
+                              line);
         }
-        line[n - 1] = '\0';
-        line = strip(line + 1);
-        parse->in_section = true;
-        parse->key = NULL;
-        if (strncmp(line, "Peer ", 5) == 0) {
-                parse->peer = text_new(parse->settings, "%s", strip(line + 5));
-                return 0;
+        r = end_section(parse);
+        if (r < 0) {
+                return r;
         }
-        parse->peer = NULL;
-        return strcmp(line, "Domain") == 0 || strcmp(line, "Access") == 0
-                       ? 0
-                       : refuse(parse, "there are only the sections [Domain], [Access] and [Peer NAME]");
+        name = text_new(parse->settings, "%.*s", (int) n - 2, line + 1);
+        name = strip(name);
+        if (strcmp(name, "Peer") == 0) {
+                return refuse(parse, "[Peer] lacks a name; write one, as in [Peer router]");
+        }
+        if (strncmp(name, "Peer ", 5) == 0) {
+                name = text_new(parse->settings, "Peer %s", strip(name + 5));
+        } else if (strcmp(name, "Domain") != 0 && strcmp(name, "Access") != 0) {
+                return refuse(parse, "'%s' is no section; there are [Domain], [Access] and [Peer NAME]",
+                              line);
+        }
+        return begin_section(parse, name);
 }
 
 static int parse_setting(Parse *parse, char *line) {
         char *equals = strchr(line, '=');
+        const Setting *earlier;
 
-        if (!equals || equals == line) {
-                return refuse(parse, "this is neither a section nor KEY=VALUE");
+        if (!equals) {
+                return refuse(parse, "'%s' is neither KEY=VALUE nor [SECTION]", line);
         }
-        if (!parse->in_section) {
-                return refuse(parse, "this is in no section; begin with [Domain]");
+        if (equals == line) {
+                return refuse(parse, "there is no key before '='; write KEY=VALUE");
+        }
+        if (parse->n_sections == 0) {
+                return refuse(parse, "'%s' stands before the first section; begin with [Domain]", line);
         }
         *equals = '\0';
         parse->key = text_new(parse->settings, "%s", strip(line));
-        if (settings_get(parse->settings, parse->peer, parse->key)) {
-                return refuse(parse, "this key is there twice");
+        earlier = settings_find(parse->settings, parse->peer, parse->key);
+        if (earlier) {
+                return refuse(parse, "%s= was given on line %u already; remove one, or join the lists",
+                              parse->key, earlier->line);
         }
         settings_set(parse->settings, parse->peer, parse->key, strip(equals + 1));
+        settings_find(parse->settings, parse->peer, parse->key)->line = parse->line;
         return 0;
 }
 
@@ -98,6 +159,7 @@ int definition_text_parse(void *ctx, const char *text, const char *file, Setting
                 parse.line++;
                 r = parse_line(&parse, line);
         }
+        r = r < 0 ? r : end_section(&parse);
         if (r < 0) {
                 talloc_free(parse.settings);
                 *ret_error = parse.error;

@@ -30,7 +30,7 @@ struct Option {
         const char *name;
         const char *argument; /* NULL: takes none; "[X]": it can be left out */
         VerbSet verbs;
-        int (*set)(Options *options, const Option *option, const char *value); /* -EINVAL */
+        int (*set)(Options *options, const Option *option, const char *value); /* -EINVAL, -EEXIST */
         size_t offset;                                                         /* of the field that is set */
         const char *key;    /* of the setting that is set */
         const char *wanted; /* what a value must be, for the error */
@@ -267,11 +267,14 @@ static char *unknown_option(void *ctx, int c, char **argv) {
 static int take(void *ctx, Options *options, const Option *option, const char *value, char **ret_error) {
         int r = option->set(options, option, value);
 
-        if (r < 0) {
+        if (r == -EEXIST) {
+                *ret_error = text_new(ctx, "--%s=%s: [Peer %.*s] was given already; join the two",
+                                      option->name, value, (int) strcspn(value, ":"), value);
+        } else if (r < 0) {
                 *ret_error = text_new(ctx, "--%s=%s: not understood; it takes %s", option->name, value,
                                       option->wanted);
         }
-        return r;
+        return r < 0 ? -EINVAL : 0;
 }
 
 /* Whether each option that was used belongs to the verb. */

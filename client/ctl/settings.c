@@ -19,7 +19,7 @@ static bool same(const char *a, const char *b) {
         return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-static Setting *find(const Settings *settings, const char *peer, const char *key) {
+Setting *settings_find(const Settings *settings, const char *peer, const char *key) {
         for (size_t i = 0; i < settings->n; i++) {
                 if (same(settings->list[i].peer, peer) && strcmp(settings->list[i].key, key) == 0) {
                         return &settings->list[i];
@@ -29,7 +29,7 @@ static Setting *find(const Settings *settings, const char *peer, const char *key
 }
 
 static Setting *find_or_add(Settings *settings, const char *peer, const char *key) {
-        Setting *setting = find(settings, peer, key);
+        Setting *setting = settings_find(settings, peer, key);
 
         if (!setting) {
                 settings->list = need(
@@ -56,7 +56,7 @@ void settings_extend(Settings *settings, const char *peer, const char *key, cons
 }
 
 const char *settings_get(const Settings *settings, const char *peer, const char *key) {
-        const Setting *setting = find(settings, peer, key);
+        const Setting *setting = settings_find(settings, peer, key);
 
         return setting ? setting->value : NULL;
 }
@@ -93,6 +93,15 @@ static size_t pair_length(const char *text) {
         return n;
 }
 
+static bool has_peer(const Settings *settings, const char *peer) {
+        for (size_t i = 0; i < settings->n; i++) {
+                if (same(settings->list[i].peer, peer)) {
+                        return true;
+                }
+        }
+        return false;
+}
+
 int settings_parse_peer(Settings *settings, const char *text) {
         const char *colon = strchr(text, ':');
         char *peer;
@@ -101,6 +110,9 @@ int settings_parse_peer(Settings *settings, const char *text) {
                 return -EINVAL;
         }
         peer = text_new(settings, "%.*s", (int) (colon - text), text);
+        if (has_peer(settings, peer)) {
+                return -EEXIST;
+        }
         text = colon + 1;
         do {
                 size_t n = key_length(text), length = pair_length(text);

@@ -14,6 +14,7 @@ struct Setting {
         char *peer; /* the name of its [Peer] section; NULL: of [Domain] or [Access] */
         char *key;
         char *value;
+        unsigned line; /* of the text that it was read from; 0: of none */
 };
 
 struct Settings {
@@ -30,14 +31,17 @@ void settings_set(Settings *settings, const char *peer, const char *key, const c
 /* The same, but a list goes on with one more entry. */
 void settings_extend(Settings *settings, const char *peer, const char *key, const char *value);
 
-/* NULL: it is not there. */
+/* NULL: it is not there. The pointer is good until the next change. */
+Setting *settings_find(const Settings *settings, const char *peer, const char *key);
+
+/* Its value; NULL: it is not there. */
 const char *settings_get(const Settings *settings, const char *peer, const char *key);
 
 /* "KEY=VALUE". -EINVAL: it is not of this form. */
 int settings_parse(Settings *settings, const char *text);
 
 /* "NAME:KEY=VALUE,KEY=VALUE...", a [Peer] section. A comma separates where a key and "=" follow, and is a part of the value
- * elsewhere, as in labels. -EINVAL: it is not of this form. */
+ * elsewhere, as in labels. -EINVAL: it is not of this form; -EEXIST: the section is there already. */
 int settings_parse_peer(Settings *settings, const char *text);
 
 /* As a{sv}, with a key "Peers", which is a(sa{sv}), when there are [Peer] sections, or shall be none. */

@@ -121,6 +121,32 @@ static int append_peer_without_settings(sd_bus_message *call) {
         return sd_bus_message_append(call, "{sv}", "Peers", "a(sa{sv})", 1, "router", 0);
 }
 
+static int append_peer_twice(sd_bus_message *call) {
+        return sd_bus_message_append(call, "{sv}", "Peers", "a(sa{sv})", 3, "router", 1, "VMID", "u", 0,
+                                     "fw", 1, "VMID", "u", 2, "router", 1, "VMID", "u", 1);
+}
+
+static int append_peers_twice(sd_bus_message *call) {
+        return sd_bus_message_append(call, "{sv}{sv}", "Peers", "a(sa{sv})", 0, "Peers", "a(sa{sv})", 0);
+}
+
+static int append_too_many_peers(sd_bus_message *call) {
+        char name[16];
+        int r = sd_bus_message_open_container(call, 'e', "sv");
+
+        r = r < 0 ? r : sd_bus_message_append(call, "s", "Peers");
+        r = r < 0 ? r : sd_bus_message_open_container(call, 'v', "a(sa{sv})");
+        r = r < 0 ? r : sd_bus_message_open_container(call, 'a', "(sa{sv})");
+        for (unsigned i = 0; r >= 0 && i <= DEFINITION_RULES_MAX; i++) {
+                snprintf(name, sizeof(name), "p%u", i);
+                r = sd_bus_message_append(call, "(sa{sv})", name, 1, "VMID", "u", i);
+        }
+        for (int level = 0; level < 3 && r >= 0; level++) {
+                r = sd_bus_message_close_container(call);
+        }
+        return r;
+}
+
 static int append_nested_variant(sd_bus_message *call) {
         return sd_bus_message_append(call, "{sv}", "Size", "v", "s", "64M");
 }
@@ -186,7 +212,12 @@ static void test_refusals(void **state) {
         expect_refusal(*state, append_text_as_list,
                        "\"Description\" has a value of type \"as\"; it takes a string (s)");
         expect_refusal(*state, append_peers_as_text, "\"Peers\" has a value of type \"s\"");
-        expect_refusal(*state, append_peer_without_settings, "\"Peers\": \"router\" has no settings");
+        expect_refusal(*state, append_peer_without_settings,
+                       "\"Peers\": [Peer router] has no VMID=; add it, as in VMID=0");
+        expect_refusal(*state, append_peer_twice, "\"Peers\": [Peer router] is there twice; join the two");
+        expect_refusal(*state, append_peers_twice, "\"Peers\" is set twice");
+        expect_refusal(*state, append_too_many_peers,
+                       "\"Peers\": there are more than 1024 [Peer] sections; merge some");
         expect_refusal(*state, append_nested_variant, "\"Size\" has a value of type \"v\"");
         expect_refusal(*state, append_descriptor, "\"Path\" has a value of type \"h\"");
         expect_refusal(*state, append_twice, "\"Size\" is set twice");

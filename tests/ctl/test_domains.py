@@ -141,11 +141,16 @@ def definitions(stage, tap, directory):
 
     with tap.case("a text that is no definition is refused with its line"):
         for text, words in (
-            ("[Domain]\nnonsense\n", "standard input:2: this is neither a section nor KEY=VALUE"),
-            ("Size=1M\n", "standard input:1: this is in no section"),
-            ("[Domian]\n", "standard input:1: there are only the sections"),
-            ("[Domain\n", 'standard input:1: the section has no "]"'),
-            ("[Domain]\nSize=1M\nSize=2M\n", "standard input:3: this key is there twice"),
+            ("[Domain]\nnonsense\n", "standard input:2: 'nonsense' is neither KEY=VALUE nor [SECTION]"),
+            ("Size=1M\n", "standard input:1: 'Size=1M' stands before the first section"),
+            ("[Domian]\n", "standard input:1: '[Domian]' is no section; there are"),
+            ("[Domain\n", "standard input:1: '[Domain' does not end with ']'"),
+            ("[Domain]\nSize=1M\nSize=2M\n", "standard input:3: Size= was given on line 2 already"),
+            ("[Domain]\nSize=1M\n[Peer x]\n", "standard input:3: [Peer x] has no VMID=; add it, as in VMID=0"),
+            (
+                "[Peer x]\nVMID=1\nUser=root\n[Domain]\nSize=1M\n[Peer x]\nVMID=2\nUser=root\n",
+                "standard input:6: [Peer x] began on line 1 already; join the two",
+            ),
             ("\0", "it is not text"),
         ):
             stage.ctl("create", "bad", "--from=-", stdin=text).bad(FAILED, words)
@@ -212,6 +217,18 @@ def editing(stage, tap):
     with tap.case("what is refused of a text drops no [Peer] section"):
         before = definition()
         stage.ctl("edit", "edited", "--from=-", stdin="[Domain]\nSize=3M\n").bad(FAILED, "power of two")
+        assert definition() == before, definition()
+
+    with tap.case("a [Peer] section that says nothing is refused, and not left out"):
+        (stage.folder / "empty.domain").write_text(f"{before}\n[Peer x]\n")
+        line = before.count("\n") + 2
+        for command in (["edit", "edited"], ["create", "bad"]):
+            result = stage.ctl(*command, f"--from={stage.folder}/empty.domain")
+            result.bad(FAILED, f"{stage.folder}/empty.domain:{line}: [Peer x] has no VMID=; add it, as in VMID=0")
+        result = stage.ctl("edit", "edited", EDITOR="echo [Peer x] >>")
+        result.bad(FAILED, ".domain:", ": [Peer x] has no VMID=", "What you wrote is in ")
+        for left in stage.folder.glob("ivshmemctl-edited-*.domain"):
+            left.unlink()
         assert definition() == before, definition()
 
     with tap.case("edit runs the editor on the definition"):

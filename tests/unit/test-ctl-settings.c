@@ -90,13 +90,26 @@ static void test_text_errors(void **state) {
                 const char *text;
                 const char *error;
         } table[] = {
-                { "[Domain]\nnonsense", "file:2: this is neither a section nor KEY=VALUE" },
-                { "[Domain]\n=1", "file:2: this is neither a section nor KEY=VALUE" },
-                { "\n\nSize=1M", "file:3: this is in no section; begin with [Domain]" },
-                { "[", "file:1: the section has no \"]\" at its end" },
-                { "[]", "file:1: there are only the sections [Domain], [Access] and [Peer NAME]" },
-                { "[Peer]", "file:1: there are only the sections [Domain], [Access] and [Peer NAME]" },
-                { "[Domain]\nA=1\nB=1\nA=1\n", "file:4: this key is there twice" },
+                { "[Domain]\nnonsense", "file:2: 'nonsense' is neither KEY=VALUE nor [SECTION]" },
+                { "[Domain]\n=1", "file:2: there is no key before '='; write KEY=VALUE" },
+                { "\n\nSize=1M", "file:3: 'Size=1M' stands before the first section; begin with [Domain]" },
+                { "[", "file:1: '[' does not end with ']'; write [SECTION] on a line of its own" },
+                { "[]", "file:1: '[]' is no section; there are [Domain], [Access] and [Peer NAME]" },
+                { "[Peers]",
+                  "file:1: '[Peers]' is no section; there are [Domain], [Access] and [Peer NAME]" },
+                { "[Peer]", "file:1: [Peer] lacks a name; write one, as in [Peer router]" },
+                { "[Peer ]", "file:1: [Peer] lacks a name; write one, as in [Peer router]" },
+                { "[Domain]\nA=1\nB=1\nA=1\n",
+                  "file:4: A= was given on line 2 already; remove one, or join the lists" },
+                { "[Domain]\n[Access]\n[Domain]\n",
+                  "file:3: [Domain] began on line 1 already; join the two" },
+                { "[Peer a]\nVMID=0\n[Peer b]\nVMID=1\n[ Peer  a ]\nUser=u\n",
+                  "file:5: [Peer a] began on line 1 already; join the two" },
+                { "[Domain]\nSize=1M\n[Peer a]\n", "file:3: [Peer a] has no VMID=; add it, as in VMID=0" },
+                { "[Peer a]\n# VMID=1\n\n[Domain]\nSize=1M\n",
+                  "file:1: [Peer a] has no VMID=; add it, as in VMID=0" },
+                { "[Domain]\nVMID=1\n[Peer a]\nUser=u\n[Peer b]\nVMID=1\n",
+                  "file:3: [Peer a] has no VMID=; add it, as in VMID=0" },
         };
 
         for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
