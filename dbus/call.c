@@ -417,10 +417,15 @@ static void on_operation(const Failure *failure, int fd, void *userdata) {
         fd_close_aside(fd);
 }
 
-void call_begin_operation(Call *call, Domain *domain, const Request *request) {
+void call_begin_operation(Call *call, const Request *request) {
+        Domain *domain = call_find(call);
         Failure failure;
-        int r = call_wait(call, &failure);
+        int r;
 
+        if (!domain) {
+                return;
+        }
+        r = call_wait(call, &failure);
         if (r >= 0) {
                 r = manager_begin(call_manager(call), domain, request, on_operation, call, &call->operation,
                                   &failure);
@@ -429,6 +434,20 @@ void call_begin_operation(Call *call, Domain *domain, const Request *request) {
                 call_fail(call, &failure);
         } else if (r < 0) {
                 fail_errno(call, r);
+        }
+}
+
+void call_remove(Call *call) {
+        Domain *domain = call_find(call);
+        Failure failure;
+
+        if (!domain) {
+                return;
+        }
+        if (manager_remove(call_manager(call), domain, &failure) < 0) {
+                call_fail(call, &failure);
+        } else {
+                call_reply(call, NULL);
         }
 }
 

@@ -52,7 +52,7 @@ struct Call {
 int call_take(Connection *connection, sd_bus_message *message, const Interface *interface,
               const Domain *domain, sd_bus_error *error);
 
-/* What methods use; each but call_find() and the first two ends the call. */
+/* What methods use; each but call_find() and the first two ends the call, now or later. */
 
 Bus *call_bus(const Call *call);
 Manager *call_manager(const Call *call);
@@ -69,5 +69,8 @@ void call_reply_message(Call *call, sd_bus_message *reply, int error);
 
 void call_fail(Call *call, const Failure *failure);
 
-/* Begins an operation; its end is the call's. */
-void call_begin_operation(Call *call, Domain *domain, const Request *request);
+/* Begins an operation on the domain that the call is about; its end is the call's. */
+void call_begin_operation(Call *call, const Request *request);
+
+/* Removes that domain's definition. A method of both interfaces. */
+void call_remove(Call *call);

@@ -27,11 +27,8 @@ static void begin(Call *call, OperationKind kind) {
                 .vector = arguments->vector,
                 .read_only = arguments->flag,
         };
-        Domain *domain = call_find(call);
 
-        if (domain) {
-                call_begin_operation(call, domain, &request);
-        }
+        call_begin_operation(call, &request);
 }
 
 static void run_start(Call *call) {
@@ -102,20 +99,6 @@ static void run_release(Call *call) {
         begin(call, OPERATION_RELEASE);
 }
 
-static void run_remove(Call *call) {
-        Domain *domain = call_find(call);
-        Failure failure;
-
-        if (!domain) {
-                return;
-        }
-        if (manager_remove(call_manager(call), domain, &failure) < 0) {
-                call_fail(call, &failure);
-        } else {
-                call_reply(call, NULL);
-        }
-}
-
 static void run_get_definition(Call *call) {
         Domain *domain = call_find(call);
         Failure failure;
@@ -174,7 +157,7 @@ static const Method method_table[] = {
         { "Start", .run = run_start },
         { "Stop", .run = run_stop },
         { "Restart", .run = run_restart },
-        { "Remove", .run = run_remove },
+        { "Remove", .run = call_remove },
         { "Set", "a{sv}", .names = SD_BUS_PARAM(settings), .arguments = { ARGUMENT_SETTINGS },
           .run = run_set },
         { "GetDefinition", .out = "s", .names = SD_BUS_PARAM(text), .run = run_get_definition },

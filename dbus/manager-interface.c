@@ -43,41 +43,19 @@ static void run_create(Call *call) {
         }
 }
 
-static void run_remove(Call *call) {
-        Domain *domain = call_find(call);
-        Failure failure;
-
-        if (!domain) {
-                return;
-        }
-        if (manager_remove(call_manager(call), domain, &failure) < 0) {
-                call_fail(call, &failure);
-        } else {
-                call_reply(call, NULL);
-        }
-}
-
-static void begin(Call *call, const Request *request) {
-        Domain *domain = call_find(call);
-
-        if (domain) {
-                call_begin_operation(call, domain, request);
-        }
-}
-
 static void run_start(Call *call) {
-        begin(call, &(const Request){ .kind = OPERATION_START });
+        call_begin_operation(call, &(const Request){ .kind = OPERATION_START });
 }
 
 static void run_stop(Call *call) {
-        begin(call, &(const Request){ .kind = OPERATION_STOP });
+        call_begin_operation(call, &(const Request){ .kind = OPERATION_STOP });
 }
 
 static void run_open(Call *call) {
         ControlPeer peer;
 
         client_describe(call->client, &peer);
-        begin(call, &(const Request){ .kind = OPERATION_OPEN, .peer = &peer });
+        call_begin_operation(call, &(const Request){ .kind = OPERATION_OPEN, .peer = &peer });
 }
 
 static void run_get(Call *call) {
@@ -205,7 +183,7 @@ static const Method method_table[] = {
           SD_BUS_PARAM(name) SD_BUS_PARAM(settings) SD_BUS_PARAM(persistent) SD_BUS_PARAM(domain),
           { ARGUMENT_NEW, ARGUMENT_SETTINGS, ARGUMENT_FLAG },
           run_create },
-        { "RemoveDomain", "s", NULL, SD_BUS_PARAM(name), { ARGUMENT_DOMAIN }, run_remove },
+        { "RemoveDomain", "s", NULL, SD_BUS_PARAM(name), { ARGUMENT_DOMAIN }, call_remove },
         { "StartDomain", "s", NULL, SD_BUS_PARAM(name), { ARGUMENT_DOMAIN }, run_start },
         { "StopDomain", "s", NULL, SD_BUS_PARAM(name), { ARGUMENT_DOMAIN }, run_stop },
         { "GetDomain", "s", "o", SD_BUS_PARAM(name) SD_BUS_PARAM(domain), { ARGUMENT_DOMAIN }, run_get },

@@ -20,7 +20,7 @@ import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 from harness import Skip, Tap, until  # noqa: E402  (it lives with the tests that it was made for)
-from harness.process import Process  # noqa: E402
+from harness.process import TIMEOUT, Process, children  # noqa: E402
 
 from wire import CALL, ERROR, RETURN, Connection, Variant  # noqa: E402
 
@@ -66,16 +66,9 @@ def _adopt_orphans():
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-def _children():
-    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            if int(stat.read_text().rpartition(")")[2].split()[1]) == os.getpid():
-                yield int(stat.parent.name)
-
-
 def _end_orphans():
     """What the test itself started has ended by now."""
-    for pid in _children():
+    for pid, _ in children(os.getpid()):
         with contextlib.suppress(ProcessLookupError, ChildProcessError):
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
@@ -137,9 +130,13 @@ class Polkit(threading.Thread):
         """Rules have changed."""
         self._bus.send(4, path=AUTHORITY["path"], interface=AUTHORITY["interface"], member="Changed")
 
-    def asked(self, seconds=20):
+    def asked(self):
         """The oldest question that was not looked at yet."""
-        return self.questions.get(timeout=seconds)
+        return self.questions.get(timeout=TIMEOUT)
+
+    def called_off(self):
+        """Which question was called off first, of those that were not looked at yet."""
+        return self.cancelled.get(timeout=TIMEOUT)
 
     def forget(self):
         while not self.questions.empty():

@@ -6,27 +6,32 @@ import contextlib
 import os
 import signal
 import socket
-import socket
 import subprocess
 import sys
 
-from scene import ALICE, YES, create, names, run, until
+from scene import ALICE, TIMEOUT, YES, create, names, run, until
 from wire import BusError, Connection, Variant
 
 
-def refusal(scene, *options, bus=None):
-    """How a manager that cannot start ends: status and words."""
+def _end(scene, command, bus=None, **more):
+    """Runs a manager that ends by itself: status and words."""
     environment = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": bus or scene.address}
     result = subprocess.run(
-        [scene.program, *map(str, options)],
+        list(map(str, command)),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
-        timeout=20,
+        timeout=TIMEOUT,
         env=environment,
+        **more,
     )
     return result.returncode, result.stderr
+
+
+def refusal(scene, *options, bus=None):
+    """How a manager that cannot start ends."""
+    return _end(scene, [scene.program, *options], bus)
 
 
 def is_answered(client, serial):
@@ -164,18 +169,7 @@ def inherited_refusal(scene, name, *fds):
     moves = " ".join(f"{3 + i}<&{fd}" for i, fd in enumerate(fds))
     names = ":".join([name] * len(fds))
     script = f"LISTEN_PID=$$ LISTEN_FDS={len(fds)} LISTEN_FDNAMES={names} exec {scene.program} {moves}"
-    environment = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": scene.address}
-    result = subprocess.run(
-        ["bash", "-c", script],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=20,
-        env=environment,
-        pass_fds=fds,
-    )
-    return result.returncode, result.stderr
+    return _end(scene, ["bash", "-c", script], pass_fds=fds)
 
 
 def inherited(scene, tap):

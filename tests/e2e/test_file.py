@@ -8,7 +8,7 @@ import signal
 import tempfile
 
 from harness import ServerFailed, definition, run
-from harness.predecessor import LEFT, SEATS, Predecessor, bag
+from harness.predecessor import Predecessor, bag
 
 VECTORS = 1
 LEDGER = pathlib.Path(__file__).resolve().parents[1] / "ledgers" / "1-told"
@@ -63,13 +63,7 @@ def upgrade(workshop, name, file, gone=False):
     peers = []
 
     def leave(manager):
-        for _ in SEATS:
-            peers.append(workshop.start_peer(manager, 2))
-            predecessor.admit(manager.listener.accept()[0])
-            peers[-1].finish()
-        peers.pop(LEFT).close()
-        for what, fd in predecessor.store():
-            manager.keep(what, os.dup(fd))
+        peers.extend(predecessor.leave(workshop, manager))
         if gone:
             file.path.unlink()
 

@@ -36,13 +36,7 @@ def upgrade(workshop):
     peers = []
 
     def leave(manager):
-        for _ in SEATS:
-            peers.append(workshop.start_peer(manager, 2))
-            predecessor.admit(manager.listener.accept()[0])
-            peers[-1].finish()
-        peers.pop(LEFT).close()
-        for name, fd in predecessor.store():
-            manager.keep(name, os.dup(fd))
+        peers.extend(predecessor.leave(workshop, manager))
 
     text_of_old = definition({"Size": "1M", "Vectors": 2, "MaxPeers": 8}, {"ConnectRate": 0})
     return workshop.managed("upgrade", text_of_old, before=leave), peers

@@ -20,7 +20,7 @@ import uuid
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 from harness import Skip, Timeout, until  # noqa: E402  (it lives with the tests that it was made for)
-from harness.process import TIMEOUT, Process  # noqa: E402
+from harness.process import TIMEOUT, Process, children  # noqa: E402
 
 _CLONE_NEWNS = 0x00020000
 _MS_REC_PRIVATE = 0x4000 | (1 << 18)
@@ -89,15 +89,6 @@ def _own_cgroups():
 
 
 # ---- The machine ----
-
-
-def _children(pid):
-    """The children of a process, with their names. One that ends while it is looked at is none of them."""
-    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            before, _, after = stat.read_text().rpartition(")")
-            if int(after.split()[1]) == pid:
-                yield int(stat.parent.name), before.partition("(")[2]
 
 
 class CommandFailed(AssertionError):
@@ -198,7 +189,7 @@ class Machine(contextlib.ExitStack):
     def _find_leader(self, container, name):
         """The container's first process: a grandchild of unshare(1)."""
         self._check_alive(container)
-        leaders = (child for nspawn, _ in _children(container.pid) for child in _children(nspawn))
+        leaders = (child for nspawn, _ in children(container.pid) for child in children(nspawn))
         return next((leader for leader, called in leaders if called == name), None)
 
     def _has_booted(self, container):

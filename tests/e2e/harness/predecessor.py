@@ -47,6 +47,7 @@ class Predecessor:
     def __init__(self, ledger, file=None):
         """With `file`, a path, the memory is that, and not in the store."""
         size, vectors = (struct.unpack_from(form, ledger, at)[0] for form, at in (("<Q", _MEMORY_SIZE_AT), ("<I", _VECTORS_AT)))
+        self._vectors = vectors
         self._ledger = _sealed("ivshmem-ledger", len(ledger), ledger)
         self._file = file
         self._memory = os.open(file, os.O_RDWR) if file else _sealed("ivshmem:ring", size)
@@ -84,6 +85,18 @@ class Predecessor:
         bags = [(f"doorbells-{seat}", bag(fds)) for seat, fds in self._doorbells.items()]
         memory = [] if self._file else [("memory", self._memory)]
         return [*memory, *bags, *peers, ("ledger", self._ledger)]
+
+    def leave(self, workshop, manager):
+        """Lets peers join as the ledger has them and puts all into the manager's store. Returns those that stay."""
+        peers = []
+        for _ in SEATS:
+            peers.append(workshop.start_peer(manager, self._vectors))
+            self.admit(manager.listener.accept()[0])
+            peers[-1].finish()
+        peers.pop(LEFT).close()
+        for name, fd in self.store():
+            manager.keep(name, os.dup(fd))
+        return peers
 
 
 def _notify(text, fd=None):
