@@ -77,7 +77,8 @@ void ctl_show_table(Ctl *ctl, const Table *table, const char *what) {
         pager_open(ctl);
         table_print(table, stdout, legend);
         if (what && !ctl->options.no_legend) {
-                printf("%s%zu %s listed.\n", legend ? "\n" : "", table_rows(table), what);
+                printf("%s%zu %s%s listed.\n", legend ? "\n" : "", table_rows(table), what,
+                       human_plural(table_rows(table)));
         }
 }
 

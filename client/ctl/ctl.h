@@ -48,7 +48,7 @@ void ctl_note(const Ctl *ctl, const char *format, ...) __attribute__((format(pri
 /* What several domains came to: the first failure, if there is one. */
 ExitStatus ctl_worse(ExitStatus before, ExitStatus now);
 
-/* Shows a table as the options want it. `what` is counted below it ("domains"; NULL: no line). */
+/* Shows a table as the options want it. `what` is counted below it ("domain"; NULL: no line). */
 void ctl_show_table(Ctl *ctl, const Table *table, const char *what);
 
 /* Writes JSON as the options want it, and puts it. */

@@ -103,11 +103,11 @@ static void check_pages_of(Doctor *doctor, json_object *domain) {
                                       all + wanted - usable, pool);
 
                 doctor_find(doctor, SEVERITY_PROBLEM, name, mend,
-                            "wants %" PRIu64 " pages of %s, and %" PRIu64 " of %" PRIu64 " are free", wanted,
-                            pages, usable, all);
+                            "wants %" PRIu64 " page%s of %s, and %" PRIu64 " of %" PRIu64 " %s free", wanted,
+                            human_plural(wanted), pages, usable, all, usable == 1 ? "is" : "are");
         } else {
-                doctor_find(doctor, SEVERITY_GOOD, name, NULL, "finds its %" PRIu64 " pages of %s", wanted,
-                            pages);
+                doctor_find(doctor, SEVERITY_GOOD, name, NULL, "finds its %" PRIu64 " page%s of %s", wanted,
+                            human_plural(wanted), pages);
         }
 }
 

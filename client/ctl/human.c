@@ -69,6 +69,10 @@ char *human_span(const void *ctx, uint64_t usec) {
         return text_new(ctx, "%" PRIu64 "s", rest);
 }
 
+const char *human_plural(uint64_t n) {
+        return n == 1 ? "" : "s";
+}
+
 char *human_user(const void *ctx, uint32_t uid) {
         const struct passwd *entry = getpwuid(uid);
 

@@ -14,6 +14,9 @@ char *human_time(const void *ctx, uint64_t usec);
 /* "3min 20s", of microseconds; the two largest units. */
 char *human_span(const void *ctx, uint64_t usec);
 
+/* What makes a word for `n` of a thing: "s", but "" for one. No chunk. */
+const char *human_plural(uint64_t n);
+
 /* "alice", or the number of a user that has no name. */
 char *human_user(const void *ctx, uint32_t uid);
 

@@ -62,7 +62,7 @@ static void on_rung(uint32_t vector, uint64_t count, void *userdata) {
         Shell *shell = userdata;
 
         shell->heard[vector] += count;
-        printf("rung: vector %" PRIu32 ", %" PRIu64 " %s\n", vector, count, count == 1 ? "time" : "times");
+        printf("rung: vector %" PRIu32 ", %" PRIu64 " time%s\n", vector, count, human_plural(count));
         fflush(stdout);
 }
 
@@ -87,8 +87,8 @@ static ShellResult read_place(const Shell *shell, const char *text, uint64_t len
                                 text);
         }
         if (offset > size || length > size - offset) {
-                return complain("%" PRIu64 " bytes at %s are beyond the memory, which has %" PRIu64, length,
-                                text, size);
+                return complain("%" PRIu64 " byte%s at %s would be beyond the memory, which has %" PRIu64,
+                                length, human_plural(length), text, size);
         }
         *ret = offset;
         return SHELL_OK;
@@ -167,16 +167,18 @@ static ShellResult run_help(Shell *shell) {
 }
 
 static ShellResult run_info(Shell *shell) {
-        uint32_t own = peer_vm_id(shell->peer);
+        uint32_t own = peer_vm_id(shell->peer), vectors = peer_vectors(shell->peer, own);
 
-        printf("VM ID %" PRIu32 ", memory of %" PRIu64 " bytes, %" PRIu32 " vectors\n", own,
-               peer_size(shell->peer), peer_vectors(shell->peer, own));
+        printf("VM ID %" PRIu32 ", memory of %" PRIu64 " bytes, %" PRIu32 " vector%s\n", own,
+               peer_size(shell->peer), vectors, human_plural(vectors));
         return SHELL_OK;
 }
 
 static ShellResult run_peers(Shell *shell) {
         for (uint32_t vm_id = 0; peer_next(shell->peer, vm_id, &vm_id); vm_id++) {
-                printf("VM ID %" PRIu32 ", %" PRIu32 " vectors%s\n", vm_id, peer_vectors(shell->peer, vm_id),
+                uint32_t vectors = peer_vectors(shell->peer, vm_id);
+
+                printf("VM ID %" PRIu32 ", %" PRIu32 " vector%s%s\n", vm_id, vectors, human_plural(vectors),
                        vm_id == peer_vm_id(shell->peer) ? ", ourselves" : "");
         }
         return SHELL_OK;

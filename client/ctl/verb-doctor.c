@@ -7,6 +7,7 @@
 #include "client/ctl/call.h"
 #include "client/ctl/connection.h"
 #include "client/ctl/doctor.h"
+#include "client/ctl/human.h"
 #include "client/ctl/memory.h"
 #include "client/ctl/value.h"
 #include "client/ctl/verbs.h"
@@ -98,8 +99,7 @@ static void check_manager(Ctl *ctl, Doctor *doctor, ExitStatus status) {
 static void print(Ctl *ctl, Doctor *doctor) {
         ctl_show_table(ctl, doctor->table, NULL);
         if (ctl->options.json == JSON_OFF && !ctl->options.quiet) {
-                printf("\n%zu %s to mend.\n", doctor->n_problems,
-                       doctor->n_problems == 1 ? "problem" : "problems");
+                printf("\n%zu problem%s to mend.\n", doctor->n_problems, human_plural(doctor->n_problems));
         }
 }
 

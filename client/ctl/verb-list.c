@@ -73,6 +73,6 @@ ExitStatus verb_list(Ctl *ctl) {
         if (r < 0) {
                 return call_failed(ctl, "list domains", NULL, r);
         }
-        ctl_show_table(ctl, table, table_rows(table) == 1 ? "domain" : "domains");
+        ctl_show_table(ctl, table, "domain");
         return STATUS_OK;
 }

@@ -20,7 +20,7 @@ ExitStatus verb_peers(Ctl *ctl) {
                 result = ctl_worse(result, status);
         }
         if (result == STATUS_OK || table_rows(table) > 0) {
-                ctl_show_table(ctl, table, table_rows(table) == 1 ? "peer" : "peers");
+                ctl_show_table(ctl, table, "peer");
         }
         return result;
 }

@@ -134,7 +134,7 @@ static const char *enabled(Ctl *ctl, json_object *domain) {
 
 static void print_server(Ctl *ctl, json_object *domain) {
         const char *unit = safe(ctl, domain, "Unit");
-        uint64_t pid = value_number(domain, "MainPID");
+        uint64_t pid = value_number(domain, "MainPID"), messages = value_number(domain, "MessagesSent");
 
         line("Socket", "%s", safe(ctl, domain, "SocketPath"));
         if (*unit) {
@@ -144,10 +144,10 @@ static void print_server(Ctl *ctl, json_object *domain) {
                 line("Main PID", "%" PRIu64, pid);
                 line("Since start",
                      "%" PRIu64 " joined, %" PRIu64 " left, %" PRIu64 " refused, %" PRIu64
-                     " evicted, %" PRIu64 " messages",
+                     " evicted, %" PRIu64 " message%s",
                      value_number(domain, "Joins"), value_number(domain, "Leaves"),
-                     value_number(domain, "Refusals"), value_number(domain, "Evictions"),
-                     value_number(domain, "MessagesSent"));
+                     value_number(domain, "Refusals"), value_number(domain, "Evictions"), messages,
+                     human_plural(messages));
         }
         if (has_settings(domain) || pid > 0) {
                 line("Peers", "%" PRIu64 " of %" PRIu64, value_number(domain, "NPeers"),

@@ -7,6 +7,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "service/core/text.h"
+
 static bool in_groups(const Credentials *credentials, uint32_t gid) {
         for (size_t i = 0; i < credentials->n_groups; i++) {
                 if (credentials->groups[i] == gid) {
@@ -91,8 +93,8 @@ static Admission decide_limits(const AdmissionContext *context, const Credential
                               credentials->uid, context->definition->connect_rate);
         }
         if (limit > 0 && context->peers_of_user >= limit) {
-                return refuse(REFUSAL_TOO_MANY, "user %u has %u peers, PeersPerUser=%u", credentials->uid,
-                              context->peers_of_user, limit);
+                return refuse(REFUSAL_TOO_MANY, "user %u has %u peer%s, PeersPerUser=%u", credentials->uid,
+                              context->peers_of_user, plural(context->peers_of_user), limit);
         }
         return admission;
 }

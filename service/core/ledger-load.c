@@ -7,6 +7,7 @@
 #include <talloc.h>
 
 #include "service/core/ledger-layout.h"
+#include "service/core/text.h"
 
 typedef struct Loader {
         const Ledger *ledger;
@@ -55,18 +56,20 @@ static int check_head(const Loader *loader, size_t size) {
                 return doubt(loader, "the memory is of no kind that there is");
         }
         if (shape->max_peers < 1 || shape->max_peers > VM_IDS_MAX || size != ledger_size(shape->max_peers)) {
-                return doubt(loader, "a ledger of %zu bytes cannot have %u seats", size, shape->max_peers);
+                return doubt(loader, "a ledger of %zu byte%s cannot have %u seat%s", size, plural(size),
+                             shape->max_peers, plural(shape->max_peers));
         }
         if (shape->vectors < 1 || shape->vectors > VECTORS_MAX || shape->topology >= _TOPOLOGY_MAX ||
             shape->huge_pages >= _HUGE_PAGES_MAX) {
                 return doubt(loader, "the shape of the domain cannot be");
         }
         if (loader->ledger->batch.n > LEDGER_BATCH_MAX) {
-                return doubt(loader, "a batch cannot have %u messages", loader->ledger->batch.n);
+                return doubt(loader, "a batch cannot have %u message%s", loader->ledger->batch.n,
+                             plural(loader->ledger->batch.n));
         }
         if (loader->ledger->n_used > shape->max_peers) {
-                return doubt(loader, "of %u seats %u cannot have been used", shape->max_peers,
-                             loader->ledger->n_used);
+                return doubt(loader, "of %u seat%s %u cannot have been used", shape->max_peers,
+                             plural(shape->max_peers), loader->ledger->n_used);
         }
         return 0;
 }

@@ -68,6 +68,10 @@ void size_format(uint64_t size, char ret[static SIZE_TEXT_MAX]) {
         }
 }
 
+const char *plural(uint64_t n) {
+        return n == 1 ? "" : "s";
+}
+
 int boolean_parse(const char *text, bool *ret) {
         static const struct {
                 const char *text;

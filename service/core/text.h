@@ -15,6 +15,9 @@ int size_parse(const char *text, uint64_t *ret);
 /* The shortest exact form that size_parse() reads back. */
 void size_format(uint64_t size, char ret[static SIZE_TEXT_MAX]);
 
+/* What makes a word for `n` of a thing: "s", but "" for one. */
+const char *plural(uint64_t n);
+
 /* yes/no, true/false, on/off, 1/0, as systemd's files have it. -EINVAL for anything else. */
 int boolean_parse(const char *text, bool *ret);
 

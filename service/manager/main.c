@@ -19,6 +19,7 @@
 #include "dbus/names.h"
 #include "service/base/event.h"
 #include "service/base/log.h"
+#include "service/core/text.h"
 #include "service/manager/launcher.h"
 #include "service/manager/manager.h"
 #include "service/manager/options.h"
@@ -82,8 +83,9 @@ static void on_lost(const char *what, void *userdata) {
 /* ---- While it runs ---- */
 
 static void say_status(const Daemon *daemon, const char *first) {
-        (void) sd_notifyf(/* unset_environment= */ false, "%sSTATUS=%zu domains%s", first,
-                          manager_count(daemon->manager), bus_is_idle(daemon->bus) ? ", nothing to do" : "");
+        (void) sd_notifyf(/* unset_environment= */ false, "%sSTATUS=%zu domain%s%s", first,
+                          manager_count(daemon->manager), plural(manager_count(daemon->manager)),
+                          bus_is_idle(daemon->bus) ? ", nothing to do" : "");
 }
 
 static void watch_idleness(Daemon *daemon, bool idle) {

@@ -111,14 +111,15 @@ int memory_pool_fail(Memory *memory, const struct bitmask *nodes, int cause) {
         if (had >= wanted) {
                 return memory_fail(
                         memory, cause,
-                        "Size=%s: cannot have %llu pages of %s although %s has %llu free: %m; is there a "
+                        "Size=%s: cannot have %llu page%s of %s although %s has %llu free: %m; is there a "
                         "limit of the control group or of the mount?",
-                        size, wanted, page_size, pool.path, had);
+                        size, wanted, plural(wanted), page_size, pool.path, had);
         }
         return memory_fail(memory, -ENOSPC,
-                           "Size=%s needs %llu pages of %s, and %s has %llu free: as root, run: echo %llu "
+                           "Size=%s needs %llu page%s of %s, and %s has %llu free: as root, run: echo %llu "
                            ">%s/nr_hugepages",
-                           size, wanted, page_size, pool.path, had, pool.total + wanted - had, pool.path);
+                           size, wanted, plural(wanted), page_size, pool.path, had,
+                           pool.total + wanted - had, pool.path);
 }
 
 /* Bytes of one line of a meminfo file, if it is one of those that count as to be had. */

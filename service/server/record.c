@@ -7,6 +7,7 @@
 #include <talloc.h>
 
 #include "service/base/log.h"
+#include "service/core/text.h"
 #include "service/server/messages.h"
 
 typedef struct Record {
@@ -37,8 +38,8 @@ static void record_write(Tenant *tenant, const Credentials *credentials, const R
                 return;
         }
         if (suppressed > 0) {
-                log_plain(LOG_NOTICE, "%" PRIu32 " records about uid %" PRIu32 " were not logged",
-                          suppressed, tenant->uid);
+                log_plain(LOG_NOTICE, "Left out %" PRIu32 " record%s about uid %" PRIu32, suppressed,
+                          plural(suppressed), tenant->uid);
         }
         log_record(record->level, record->message_id, fields, sizeof(fields) / sizeof(*fields), "%s",
                    record->text ?: "out of memory");

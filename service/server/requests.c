@@ -11,6 +11,7 @@
 #include <talloc.h>
 
 #include "service/base/log.h"
+#include "service/core/text.h"
 #include "service/server/doorbells.h"
 #include "service/server/memory.h"
 #include "service/server/messages.h"
@@ -59,8 +60,8 @@ static void ring(const Requests *requests, void *ctx, const ControlRecord *reque
                        request->vm_id);
         } else if (request->vector >= seats_vectors(domain->seats)) {
                 answer(reply, CONTROL_NO_SUCH_VECTOR,
-                       "The domain has %" PRIu32 " vectors, and the first is 0",
-                       seats_vectors(domain->seats));
+                       "The domain has %" PRIu32 " vector%s, and the first is 0",
+                       seats_vectors(domain->seats), plural(seats_vectors(domain->seats)));
         } else {
                 doorbells_ring(domain->doorbells, request->vm_id, request->vector);
         }

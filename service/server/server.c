@@ -18,6 +18,7 @@
 #include "service/base/log.h"
 #include "service/core/admission.h"
 #include "service/core/reservations.h"
+#include "service/core/text.h"
 #include "service/server/arrivals.h"
 #include "service/server/control.h"
 #include "service/server/doorbells.h"
@@ -93,8 +94,9 @@ static void server_changed(Server *server) {
 }
 
 static void server_tell_status(const Server *server) {
-        notify_status(server->notify, "%" PRIu32 " of %" PRIu32 " peers, %s%s%s", peers_count(server->peers),
-                      seats_max(server->domain.seats), memory_describe(server->domain.memory),
+        notify_status(server->notify, "%" PRIu32 " of %" PRIu32 " peer%s, %s%s%s",
+                      peers_count(server->peers), seats_max(server->domain.seats),
+                      plural(seats_max(server->domain.seats)), memory_describe(server->domain.memory),
                       server->domain.definition_removed ? "; the definition was removed"
                       : server->not_taken               ? "; served as before, for the definition is wrong: "
                                                         : "",
@@ -441,8 +443,8 @@ static void restore_peers(Server *server, Inheritance *inheritance) {
                 lost += !restore_newcomer(server, inheritance->newcomers[i]);
         }
         log_record(LOG_NOTICE, MESSAGE_RESUMED, NULL, 0,
-                   "Went on with %" PRIu32 " peers of the server before%s", peers_count(server->peers),
-                   lost ? "; others were gone" : "");
+                   "Went on with %" PRIu32 " peer%s of the server before%s", peers_count(server->peers),
+                   plural(peers_count(server->peers)), lost ? "; others were gone" : "");
 }
 
 /* How many descriptors messages may have in flight: what the kernel allows, without the doorbells in the fd store. */
@@ -545,8 +547,10 @@ size_t server_list_fds(const Server *server, int *ret) {
 }
 
 int server_run(Server *server) {
-        log_record(LOG_NOTICE, MESSAGE_STARTED, NULL, 0, "Serving %s, %" PRIu32 " vectors",
-                   memory_describe(server->domain.memory), seats_vectors(server->domain.seats));
+        uint32_t vectors = seats_vectors(server->domain.seats);
+
+        log_record(LOG_NOTICE, MESSAGE_STARTED, NULL, 0, "Serving %s, %" PRIu32 " vector%s",
+                   memory_describe(server->domain.memory), vectors, plural(vectors));
         /* First what it is that is ready: whoever waited for that looks then. */
         server_tell_status(server);
         notify_send(server->notify, "READY=1");

@@ -47,10 +47,10 @@ def opening(stage, tap):
 
     with tap.case("open: a script ends with what fails, and says why"):
         for commands, words in (
-            (["read 1M 1"], f"1 bytes at 1M are beyond the memory, which has {SIZE}"),
-            (["read 0x100000001 1"], "are beyond the memory"),
-            (["read 0 18446744073709551615"], "are beyond the memory"),
-            (["write 1048575 ab"], "are beyond the memory"),
+            (["read 1M 1"], f"1 byte at 1M would be beyond the memory, which has {SIZE}"),
+            (["read 0x100000001 1"], "would be beyond the memory"),
+            (["read 0 18446744073709551615"], "would be beyond the memory"),
+            (["write 1048575 ab"], "would be beyond the memory"),
             (["ring 9"], "VM ID 9 has no vector 0; see 'peers'"),
             (["ring 0 2"], "VM ID 0 has no vector 2"),
             (["ring x"], "'x' is no VM ID"),
@@ -63,6 +63,16 @@ def opening(stage, tap):
         ):
             stage.ctl("open", "ring", *commands, "info").bad(FAILED, words)
             stage.ctl("open", "ring", stdin="\n".join([*commands, "info"])).bad(FAILED, words)
+
+    with tap.case("one of a thing is one thing"):
+        stage.ctl("create", "single", "--size=1M", "--max-peers=1", "--start").good()
+        shown = stage.ctl("open", "single", "info", "peers").good().lines()
+        assert shown == [f"VM ID 0, memory of {SIZE} bytes, 1 vector", "VM ID 0, 1 vector, ourselves"], shown
+        status = until(lambda: stage.show("single", "StatusText"), "the server has said what it does")
+        assert status.endswith(" of 1 peer, 1M in 4K pages"), status
+        stage.ctl("ring", "single", 0, 5).bad(FAILED, "The domain has 1 vector, and the first is 0")
+        assert "Serving 1M in 4K pages, 1 vector\n" in (stage.logs / "manager.log").read_text()
+        stage.ctl("remove", "--now", "single").good()
 
     with tap.case("open: comments, blank lines and a last line without end are taken"):
         assert stage.ctl("open", "ring", stdin="# nothing\n\n   \ninfo").good().out.startswith("VM ID 0, memory of")

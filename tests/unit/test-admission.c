@@ -130,6 +130,9 @@ static void test_limits(void **state) {
         expect(fixture, &alice, REFUSAL_NONE, "User=alice");
         fixture->context.peers_of_user = 2;
         expect(fixture, &alice, REFUSAL_TOO_MANY, "user 1000 has 2 peers, PeersPerUser=2");
+        fixture->definition.peers_per_user = 1;
+        fixture->context.peers_of_user = 1;
+        expect(fixture, &alice, REFUSAL_TOO_MANY, "user 1000 has 1 peer, PeersPerUser=1");
         fixture->context.rate_exceeded = true;
         expect(fixture, &alice, REFUSAL_TOO_MANY, "user 1000 connects more often than ConnectRate=5");
         /* Who is not permitted learns nothing of limits. */

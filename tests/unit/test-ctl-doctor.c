@@ -87,7 +87,7 @@ static void test_huge_pages(void **state) {
                     SEVERITY_GOOD, "finds its 30 pages of 2M", "");
         check_pages(*state, root,
                     "{\"Name\":\"a\",\"State\":\"stopped\",\"HugePages\":\"1G\",\"Size\":1073741824}",
-                    SEVERITY_PROBLEM, "wants 1 pages of 1G, and 0 of 0 are free",
+                    SEVERITY_PROBLEM, "wants 1 page of 1G, and 0 of 0 are free",
                     "echo 1 >/sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages");
         doctor = doctor_new(*state, root); /* who runs has them, and who wants none needs none */
         doctor_check_huge_pages(doctor, &running, 1);

@@ -30,6 +30,12 @@ static void test_sizes(void **state) {
         talloc_free_children(*state);
 }
 
+static void test_plurals(void **state) {
+        assert_string_equal(human_plural(0), "s");
+        assert_string_equal(human_plural(1), "");
+        assert_string_equal(human_plural(2), "s");
+}
+
 static void test_spans(void **state) {
         assert_string_equal(human_span(*state, 0), "0s");
         assert_string_equal(human_span(*state, 59999999), "59s");
@@ -107,9 +113,9 @@ static void test_users(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                TEST(test_sizes),       TEST(test_spans),         TEST(test_safe_text),
-                TEST(test_parse_sizes), TEST(test_parse_numbers), TEST(test_parse_booleans),
-                TEST(test_users),
+                TEST(test_sizes),          TEST(test_spans),       TEST(test_plurals),
+                TEST(test_safe_text),      TEST(test_parse_sizes), TEST(test_parse_numbers),
+                TEST(test_parse_booleans), TEST(test_users),
         };
 
         setlocale(LC_CTYPE, "C.UTF-8");

@@ -103,7 +103,7 @@ static void test_all_of_the_pool(void **state) {
         assert_int_equal(free_pages(), 0);
         definition = huge_definition(1);
         snprintf(error, sizeof(error),
-                 "Size=2M needs 1 pages of 2M, and " POOL " has 0 free: as root, run: echo %llu >" POOL
+                 "Size=2M needs 1 page of 2M, and " POOL " has 0 free: as root, run: echo %llu >" POOL
                  "/nr_hugepages",
                  (unsigned long long) huge_pool_number(&pool, "nr_hugepages") + 1);
         memory_refuse(*state, &definition, -ENOSPC, error);
@@ -381,7 +381,7 @@ static void test_gigantic_short_pool(void **state) {
         definition.huge_pages = HUGE_PAGES_1G;
         snprintf(
                 error, sizeof(error),
-                "Size=1G needs 1 pages of 1G, and /sys/kernel/mm/hugepages/hugepages-1048576kB has 0 free: as "
+                "Size=1G needs 1 page of 1G, and /sys/kernel/mm/hugepages/hugepages-1048576kB has 0 free: as "
                 "root, run: echo %llu >/sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages",
                 (unsigned long long) huge_pool_number(&gigantic, "nr_hugepages") + 1);
         memory_refuse(*state, &definition, -ENOSPC, error);

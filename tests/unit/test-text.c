@@ -97,6 +97,13 @@ static void test_numbers(void **state) {
         assert_int_equal(value, 0660);
 }
 
+static void test_plurals(void **state) {
+        assert_string_equal(plural(0), "s");
+        assert_string_equal(plural(1), "");
+        assert_string_equal(plural(2), "s");
+        assert_string_equal(plural(UINT64_MAX), "s");
+}
+
 static void test_names(void **state) {
         static const char *const names[] = { "mesh", NULL, "star" };
 
@@ -122,8 +129,9 @@ static void test_domain_names(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                TEST(test_sizes), TEST(test_sizes_round_trip), TEST(test_booleans), TEST(test_numbers),
-                TEST(test_names), TEST(test_domain_names),
+                TEST(test_sizes),        TEST(test_sizes_round_trip), TEST(test_booleans),
+                TEST(test_numbers),      TEST(test_plurals),          TEST(test_names),
+                TEST(test_domain_names),
         };
 
         return cmocka_run_group_tests_name("text", tests, NULL, NULL);
