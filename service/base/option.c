@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <getopt.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <talloc.h>
 
@@ -57,6 +58,19 @@ static int set_option(void *ctx, const OptionTable *table, const Option *option,
         return 0;
 }
 
+/* getopt_long() stands behind the argument only when it is done with all letters of it, so that a letter is named by
+ * itself. `c` is what it returned; optopt is what it was about, 0: a long option that is not there. */
+static int refuse(void *ctx, const char *argument, int c, char **ret_error) {
+        bool is_letter = optopt > 0 && optopt < LONG_ONLY;
+        const char *why = c == ':'              ? "a value is missing"
+                          : optopt >= LONG_ONLY ? "it takes no value"
+                                                : "no such option";
+
+        *ret_error = is_letter ? talloc_asprintf(ctx, "-%c: %s; see --help", optopt, why)
+                               : talloc_asprintf(ctx, "%s: %s; see --help", argument, why);
+        return -EINVAL;
+}
+
 int options_read(void *ctx, const OptionTable *table, int argc, char **argv, void *parse, char **ret_error) {
         struct option long_options[OPTIONS_MAX + 1];
         char short_options[2 * OPTIONS_MAX + 2];
@@ -70,9 +84,7 @@ int options_read(void *ctx, const OptionTable *table, int argc, char **argv, voi
                 int r;
 
                 if (!option) {
-                        *ret_error = talloc_asprintf(ctx, "%s: %s; see --help", argv[optind - 1],
-                                                     c == ':' ? "a value is missing" : "no such option");
-                        return -EINVAL;
+                        return refuse(ctx, argv[optind - 1], c, ret_error);
                 }
                 r = set_option(ctx, table, option, optarg, parse, ret_error);
                 if (r < 0) {
