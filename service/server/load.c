@@ -238,6 +238,26 @@ int load_kept(void *ctx, int fd, Definition **ret, char **ret_error) {
 
 /* ---- Drop-in form ---- */
 
+/* The reference server takes a directory in any spelling, from where it stands; Path= has one only. */
+static int memory_directory(Definition *definition, void *ctx, const char *directory, char **ret_error) {
+        char *path = realpath(directory, NULL);
+
+        if (!path) {
+                return fail(ctx, ret_error, errno_negative(), "open the directory", directory);
+        }
+        definition->path = talloc_strdup(definition, path);
+        free(path);
+        return definition->path ? 0 : -ENOMEM;
+}
+
+static int memory_path(Definition *definition, void *ctx, const Options *options, char **ret_error) {
+        if (options->shm_directory) {
+                return memory_directory(definition, ctx, options->shm_directory, ret_error);
+        }
+        definition->path = talloc_asprintf(definition, "/dev/shm/%s", options->shm_name);
+        return definition->path ? 0 : -ENOMEM;
+}
+
 int load_drop_in(void *ctx, const Options *options, Definition **ret, char **ret_error) {
         Definition *definition;
         int r = definition_new(ctx, &definition);
@@ -250,10 +270,10 @@ int load_drop_in(void *ctx, const Options *options, Definition **ret, char **ret
         definition->max_peers = VM_IDS_MAX;
         definition->connect_rate = 0;
         definition->log_level = options->verbose ? LOG_DEBUG : LOG_NOTICE;
-        definition->path = options->shm_directory
-                                   ? talloc_strdup(definition, options->shm_directory)
-                                   : talloc_asprintf(definition, "/dev/shm/%s", options->shm_name);
-        r = definition->path ? definition_validate(ctx, definition, ret_error) : -ENOMEM;
+        r = memory_path(definition, ctx, options, ret_error);
+        if (r >= 0) {
+                r = definition_validate(ctx, definition, ret_error);
+        }
         if (r < 0) {
                 talloc_free(definition);
                 return r;

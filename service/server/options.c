@@ -121,7 +121,7 @@ static int set_shm_directory(void *userdata, const char *value) {
         Parse *parse = userdata;
 
         parse->options.shm_directory = value;
-        return *value == '/' ? 0 : -EINVAL;
+        return *value ? 0 : -EINVAL;
 }
 
 /* The reference server takes small suffixes as well. */
@@ -180,7 +180,7 @@ static const Option option_table[] = {
           "write the PID of the daemon here (default: " DEFAULT_PID_FILE ")" },
         { 'M', "shm-name", "NAME", FORM_DROP_IN, set_shm_name, "a name without a slash",
           "name of the shared memory in /dev/shm (default: " DEFAULT_SHM_NAME ")" },
-        { 'm', "shm-directory", "DIR", FORM_DROP_IN, set_shm_directory, "an absolute path",
+        { 'm', "shm-directory", "DIR", FORM_DROP_IN, set_shm_directory, "a path",
           "make the memory in this directory, without a name (hugetlbfs)" },
         { 'l', "size", "SIZE", FORM_DROP_IN, set_size, "a power of two like 4096, 64M or 8G",
           "size of the memory, K, M, G or T (default: 4M)" },

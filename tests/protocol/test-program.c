@@ -79,6 +79,42 @@ static void test_flags_that_are_refused(void **state) {
                        "ivshmem-server: ");
 }
 
+/* Scripts write it as they like. */
+static void test_a_directory_in_any_spelling(void **state) {
+        Served *served = served_new(*state, 1);
+        const char *spelled[] = {
+                served->scratch->path,
+                talloc_asprintf(served, "%s/", served->scratch->path),
+                talloc_asprintf(served, "%s//./", served->scratch->path),
+                ".",
+        };
+        char *before = getcwd(NULL, 0);
+
+        assert_non_null(before);
+        assert_int_equal(chdir(served->scratch->path), 0);
+        for (size_t i = 0; i < sizeof(spelled) / sizeof(*spelled); i++) {
+                const ServerOptions options = {
+                        .arguments = ARGUMENTS("-F", "-S", "socket", "-m", spelled[i], "-l", "1M"),
+                        .uid = LONELY_UID,
+                };
+                struct stat st;
+                int status;
+
+                assert_int_equal(server_start(served, &options, &served->server), SERVER_OK);
+                assert_int_equal(fstat(fd_get(join(served, CLIENT_KEEP)->memory), &st), 0);
+                assert_int_equal(st.st_size, MIB);
+                assert_int_equal(st.st_nlink, 0);
+                assert_int_equal(server_stop(served->server, &status), 0);
+                assert_int_equal(status, 0);
+                assert_false(exists(served->socket));
+        }
+        assert_refuses(served, ARGUMENTS("-F", "-S", "socket", "-m", "none"),
+                       "Cannot open the directory none: No such file");
+        assert_int_equal(chdir(before), 0);
+        free(before);
+        talloc_free(served);
+}
+
 static void test_help(void **state) {
         const ServerOptions options = { .arguments = ARGUMENTS("-h") };
         ServerProcess *server;
@@ -450,6 +486,7 @@ int main(void) {
                 TEST(test_sizes_that_are_refused),
                 TEST(test_vectors_that_are_refused),
                 TEST(test_flags_that_are_refused),
+                TEST(test_a_directory_in_any_spelling),
                 TEST(test_help),
                 TEST(test_a_mistake_in_a_definition_is_named_with_its_line),
                 TEST(test_sockets_that_cannot_be),
