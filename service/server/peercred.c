@@ -76,12 +76,14 @@ static int pidfd_of(pid_t pid) {
         return errno_or((int) syscall(SYS_pidfd_open, pid, 0));
 }
 
-/* A pidfd of the very process that connected; before Linux 6.5 of the process that has its PID now. */
-static int pidfd_of_peer(int socket, pid_t pid) {
+int pidfd_of_peer(int socket, pid_t pid) {
         socklen_t length = sizeof(int);
         int fd;
 
-        return getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &fd, &length) >= 0 ? fd : pidfd_of(pid);
+        if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &fd, &length) >= 0) {
+                return fd;
+        }
+        return errno == ENOPROTOOPT ? pidfd_of(pid) : errno_negative();
 }
 
 static bool process_lives(int pidfd) {

@@ -2,6 +2,8 @@
 /* What the kernel says of the process that opened a connection. */
 #pragma once
 
+#include <sys/types.h>
+
 #include "service/core/credentials.h"
 
 /*
@@ -32,6 +34,13 @@ char *unit_of_cgroup(void *ctx, const char *units_root, const char *cgroup);
  * A chunk of `ctx`; negative errno.
  */
 int peercred_of_process(void *ctx, const Credentials *named, const char *units_root, Credentials **ret);
+
+/*
+ * A pidfd of the very process that connected a socket. Only where the kernel does not know that question (before Linux 6.5)
+ * it is of the process that has its PID now, which can be another one: where the kernel says that there is none any
+ * more, there is none. Negative errno.
+ */
+int pidfd_of_peer(int socket, pid_t pid);
 
 /* The machine that a systemd unit stands for: "machine-qemu\x2d1\x2drouter.scope" is "qemu-1-router". Only the
  * system's own manager can make such a unit. NULL: it is none, or out of memory. */

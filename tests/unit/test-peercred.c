@@ -3,7 +3,9 @@
 
 #include "service/server/peercred.h"
 
+#include <errno.h>
 #include <grp.h>
+#include <seccomp.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,6 +192,41 @@ static void test_all_supplementary_groups(void **state) {
         assert_int_equal(groups_seen(*state, 100), 100);
 }
 
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77 /* Linux 6.5 */
+#endif
+
+/* What pidfd_of_peer() makes of a kernel that answers SO_PEERPIDFD with this error: a pidfd (0), or a negative errno. In a
+ * child, for a filter stays. */
+static int pidfd_when_kernel_says(int error) {
+        int status, pair[2];
+        pid_t child = fork();
+
+        if (child == 0) {
+                scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+                int pidfd;
+
+                if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0 || !filter ||
+                    seccomp_rule_add(filter, SCMP_ACT_ERRNO((uint32_t) error), SCMP_SYS(getsockopt), 1,
+                                     SCMP_A2(SCMP_CMP_EQ, SO_PEERPIDFD)) < 0 ||
+                    seccomp_load(filter) < 0) {
+                        _exit(0xff);
+                }
+                pidfd = pidfd_of_peer(pair[0], getpid());
+                _exit(pidfd < 0 ? -pidfd : 0);
+        }
+        assert_true(waitpid(child, &status, 0) == child && WIFEXITED(status));
+        return -WEXITSTATUS(status);
+}
+
+/* Its PID may be another's by now, whose unit would be taken for its own. */
+static void test_a_peer_that_is_gone_is_not_looked_for_by_its_pid(void **state) {
+        assert_int_equal(pidfd_when_kernel_says(ENOPROTOOPT), 0);
+        assert_int_equal(pidfd_when_kernel_says(ESRCH), -ESRCH);
+        assert_int_equal(pidfd_when_kernel_says(EINVAL), -EINVAL);
+        assert_int_equal(pidfd_when_kernel_says(EMFILE), -EMFILE);
+}
+
 /* ---- Of a process that somebody names ---- */
 
 static Credentials *named(void *ctx, uint32_t uid, int32_t pid) {
@@ -282,10 +319,15 @@ static void test_a_process_that_cannot_be_the_one(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                TEST(test_machine_of_a_scope),        TEST(test_cgroup_of_the_manager),
-                TEST(test_unit_of_a_cgroup),          TEST(test_our_own_unit),
-                TEST(test_our_own_credentials),       TEST(test_all_supplementary_groups),
-                TEST(test_a_process_that_is_the_one), TEST(test_a_process_that_cannot_be_the_one),
+                TEST(test_machine_of_a_scope),
+                TEST(test_cgroup_of_the_manager),
+                TEST(test_unit_of_a_cgroup),
+                TEST(test_our_own_unit),
+                TEST(test_our_own_credentials),
+                TEST(test_all_supplementary_groups),
+                TEST(test_a_process_that_is_the_one),
+                TEST(test_a_process_that_cannot_be_the_one),
+                TEST(test_a_peer_that_is_gone_is_not_looked_for_by_its_pid),
         };
 
         return cmocka_run_group_tests_name("peercred", tests, NULL, NULL);
