@@ -62,13 +62,13 @@ static void fault_work(FaultJob *job, MemoryProgress progress) {
                 }
                 length = job->size - offset < job->slice ? job->size - offset : job->slice;
                 r = fault_slice(job, offset, length);
+                done = r < 0 ? 0 : atomic_fetch_add(&job->done, length) + length;
+                if (r >= 0 && progress && done < job->size) {
+                        r = progress(done, job->size, job->request->userdata);
+                }
                 if (r < 0) {
                         atomic_store(&job->error, r);
                         return;
-                }
-                done = atomic_fetch_add(&job->done, length) + length;
-                if (progress && done < job->size) {
-                        progress(done, job->size, job->request->userdata);
                 }
         }
 }
@@ -114,7 +114,7 @@ int memory_fault(Memory *memory, const MemoryRequest *request, char *address) {
                 pthread_join(helpers[i], NULL);
         }
         if (job.error == 0 && request->progress) {
-                request->progress(job.size, job.size, request->userdata);
+                return request->progress(job.size, job.size, request->userdata);
         }
         return job.error;
 }

@@ -41,6 +41,9 @@ static int fault_fail(Memory *memory, const Definition *definition, const struct
         char size[SIZE_TEXT_MAX];
 
         size_format(memory->size, size);
+        if (error == -ECANCELED) {
+                return memory_fail(memory, error, "it was stopped while it prepared memory");
+        }
         if (error == -EHWPOISON) {
                 return memory_fail(memory, error, "a page of the memory is broken: %m");
         }

@@ -17,8 +17,8 @@ typedef struct Memory Memory;
 typedef struct MemoryRequest MemoryRequest;
 
 /* Called from the calling thread while memory is faulted in: bytes done of bytes wanted, the last time with both
- * equal. May be NULL. */
-typedef void (*MemoryProgress)(uint64_t done, uint64_t total, void *userdata);
+ * equal. A negative errno ends that, and is what comes of it. May be NULL. */
+typedef int (*MemoryProgress)(uint64_t done, uint64_t total, void *userdata);
 
 /* A file that is the memory, opened: for peers, for those who may only read, and for its lock. The last is never sent to
  * anybody, so that nobody can drop the lock, which is held as long as one process has it, or a bag (bag.h). */

@@ -36,6 +36,7 @@
 #include "service/server/refused.h"
 #include "service/server/reload.h"
 #include "service/server/server.h"
+#include "service/server/stop-signals.h"
 #include "service/server/takeover.h"
 
 /* For everything but peers and doorbells: the event loop, sockets, memory, credentials being read; and for peers that
@@ -226,11 +227,15 @@ static int load(Start *start) {
         return r;
 }
 
+/* From the first thing on that has a name, nothing may end us before it is removed. */
 static int listen_for_peers(Start *start) {
         uint32_t mode = start->parts.drop_in ? 0 : SOCKET_MODE;
         const char *path = start->options.socket_path;
-        int r = inherited_take(start, &start->inherited, &start->error);
+        int r = stop_signals_hold();
 
+        if (r >= 0) {
+                r = inherited_take(start, &start->inherited, &start->error);
+        }
         if (r < 0) {
                 return r;
         }
@@ -255,16 +260,8 @@ static int meet_manager(Start *start) {
         return r;
 }
 
-static void on_progress(uint64_t done, uint64_t total, void *userdata) {
-        Notify *notify = userdata;
-
-        notify_send(notify, "EXTEND_TIMEOUT_USEC=30000000");
-        notify_status(notify, "Preparing memory: %" PRIu64 "%%", total ? done * 100 / total : 100);
-}
-
 static int make_domain(Start *start) {
-        return takeover(start, &start->parts, start->inherited, start->options.fd_store, on_progress,
-                        &start->error);
+        return takeover(start, &start->parts, start->inherited, start->options.fd_store, &start->error);
 }
 
 static bool in_background(const Start *start) {
@@ -590,6 +587,9 @@ int server_main(int argc, char **argv) {
                     : start->options.reload ? reload_request(start, start->options.name, &start->error)
                                             : run(start);
                 clean_up(start, r);
+                if (r == -ECANCELED) {
+                        stop_signals_let_go();
+                }
                 status = report(start, r);
         }
         talloc_free(start);

@@ -4,6 +4,7 @@
 #include "service/server/takeover.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 #include <talloc.h>
 #include <unistd.h>
@@ -11,7 +12,10 @@
 #include "service/base/log.h"
 #include "service/server/bag.h"
 #include "service/server/doorbells.h"
+#include "service/server/memory.h"
 #include "service/server/messages.h"
+#include "service/server/notify.h"
+#include "service/server/stop-signals.h"
 #include "service/server/succession.h"
 
 /* A takeover as it goes on. */
@@ -20,7 +24,6 @@ typedef struct Takeover {
         ServerParts *parts;
         Inherited *inherited;
         uint32_t fd_store;
-        MemoryProgress progress;
         int file[MEMORY_FILE_FDS]; /* what came in the bag of a file */
         char path[BAG_NOTE_SIZE];  /* of that file */
         bool has_file;
@@ -30,6 +33,18 @@ typedef struct Takeover {
 
 #define FILE_ERROR_MAX 1024U
 
+/* The one step of a start that can take long: it is told of, and it heeds who wants it to end. */
+static int on_progress(uint64_t done, uint64_t total, void *userdata) {
+        Notify *notify = userdata;
+
+        if (stop_signals_came()) {
+                return -ECANCELED;
+        }
+        notify_send(notify, "EXTEND_TIMEOUT_USEC=30000000");
+        notify_status(notify, "Preparing memory: %" PRIu64 "%%", total ? done * 100 / total : 100);
+        return 0;
+}
+
 static MemoryRequest memory_request(const Takeover *t, bool file) {
         return (MemoryRequest){
                 .name = t->parts->source.name,
@@ -37,7 +52,7 @@ static MemoryRequest memory_request(const Takeover *t, bool file) {
                 .file = file ? t->file : NULL,
                 .option = t->parts->drop_in ? "-M" : NULL,
                 .unlinked = t->parts->unlinked,
-                .progress = t->progress,
+                .progress = on_progress,
                 .userdata = t->parts->notify,
         };
 }
@@ -305,14 +320,12 @@ static void keep_definition(const Takeover *t) {
         }
 }
 
-int takeover(void *ctx, ServerParts *parts, Inherited *inherited, uint32_t fd_store, MemoryProgress progress,
-             char **ret_error) {
+int takeover(void *ctx, ServerParts *parts, Inherited *inherited, uint32_t fd_store, char **ret_error) {
         Takeover t = {
                 .ctx = ctx,
                 .parts = parts,
                 .inherited = inherited,
                 .fd_store = fd_store,
-                .progress = progress,
                 .ret_error = ret_error,
         };
         int r;

@@ -8,13 +8,11 @@
 #include <stdint.h>
 
 #include "service/server/inherited.h"
-#include "service/server/memory.h"
 #include "service/server/server.h"
 
 /*
  * Fills memory, doorbells, succession and inheritance into the parts; changes parts->definition where the running
  * values stay, and says so in the log. `fd_store` is the room in systemd's fd store, 0: none. Negative errno with
- * *ret_error, a chunk of `ctx`, which owns all parts.
+ * *ret_error, a chunk of `ctx`, which owns all parts. -ECANCELED: a signal came that stops the start.
  */
-int takeover(void *ctx, ServerParts *parts, Inherited *inherited, uint32_t fd_store, MemoryProgress progress,
-             char **ret_error);
+int takeover(void *ctx, ServerParts *parts, Inherited *inherited, uint32_t fd_store, char **ret_error);

@@ -424,13 +424,14 @@ typedef struct Eater {
         bool ate;
 } Eater;
 
-static void eat_room(uint64_t done, uint64_t total, void *userdata) {
+static int eat_room(uint64_t done, uint64_t total, void *userdata) {
         Eater *eater = userdata;
 
         if (!eater->ate) {
                 eater->ate = true;
                 (void) !fallocate(eater->fd, 0, 0, (off_t) (200 * MIB));
         }
+        return 0;
 }
 
 static void test_room_taken_while_faulting(void **state) {

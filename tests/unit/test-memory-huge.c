@@ -163,9 +163,10 @@ static void test_numa_bound(void **state) {
         talloc_free(memory);
 }
 
-static void test_progress(uint64_t done, uint64_t total, void *userdata) {
+static int test_progress(uint64_t done, uint64_t total, void *userdata) {
         *(uint64_t *) userdata = done;
         assert_int_equal(total, 4 * PAGE);
+        return 0;
 }
 
 static void test_progress_is_told(void **state) {

@@ -181,13 +181,34 @@ typedef struct Reports {
         pid_t thread;
 } Reports;
 
-static void report(uint64_t done, uint64_t total, void *userdata) {
+static int report(uint64_t done, uint64_t total, void *userdata) {
         Reports *reports = userdata;
 
         reports->backwards = reports->backwards || done < reports->done || gettid() != reports->thread;
         reports->n++;
         reports->done = done;
         reports->total = total;
+        return 0;
+}
+
+/* Whoever is told of the progress can end it, and nothing is left. */
+static int give_up(uint64_t done, uint64_t total, void *userdata) {
+        assert_true(done < total);
+        return -ECANCELED;
+}
+
+static void test_prefault_is_given_up(void **state) {
+        Definition definition = memory_definition(256 * MIB);
+        MemoryRequest request = memory_request(&definition);
+        Memory *memory = NULL;
+        char *error = NULL;
+
+        definition.prefault = true;
+        request.progress = give_up;
+        assert_int_equal(memory_new(*state, &request, &memory, &error), -ECANCELED);
+        assert_null(memory);
+        assert_string_equal(error, "it was stopped while it prepared memory");
+        talloc_free(error);
 }
 
 static void test_prefault(void **state) {
@@ -400,6 +421,7 @@ int main(void) {
                 MEMORY_TEST(test_file_size_limit),
                 MEMORY_TEST(test_readonly),
                 MEMORY_TEST(test_prefault),
+                MEMORY_TEST(test_prefault_is_given_up),
                 MEMORY_TEST(test_prefault_odd_sizes),
                 MEMORY_TEST(test_prefault_more_than_there_is),
                 MEMORY_TEST(test_wipe_sparse),
