@@ -14,7 +14,7 @@
 /* Whose domains are counted. */
 typedef struct Tally {
         const Domain *except; /* NULL: none */
-        bool running;         /* only those that run */
+        bool running;         /* only those that run, or are being started */
         uint32_t uid;
         Quota own; /* of this user */
         Quota all;
@@ -29,12 +29,20 @@ static void quota_of_domain(const Domain *domain, Quota *ret) {
         }
 }
 
+/* What is being started runs soon: it may take the launcher a while to say so, and others would start meanwhile. */
+static bool runs(const Domain *domain) {
+        const Operation *job = domain->job;
+
+        return domain_is_active(domain) ||
+               (job && (job->kind == OPERATION_START || job->kind == OPERATION_RESTART));
+}
+
 static void count(const Manager *manager, Tally *tally) {
         for (size_t i = 0; i < manager->registry.n; i++) {
                 const Domain *domain = manager->registry.domains[i];
                 Quota quota;
 
-                if (domain == tally->except || (tally->running && !domain_is_active(domain))) {
+                if (domain == tally->except || (tally->running && !runs(domain))) {
                         continue;
                 }
                 quota_of_domain(domain, &quota);

@@ -203,6 +203,27 @@ static void test_start(void **state) {
         staged_free(staged);
 }
 
+/* Those too of which the launcher has not said yet that they start: nobody starts two at a time who may have one. */
+static void test_start_together(void **state) {
+        Staged *staged = staged_new(*state);
+        Request start = { .kind = OPERATION_START };
+        Failure refusal;
+
+        configure(staged, "[Limits]\nDomains=3\n");
+        assert_null(staged_create(staged, "a", ALICE, true, SIZE_1M));
+        assert_null(staged_create(staged, "b", ALICE, true, SIZE_1M));
+        configure(staged, "[Limits]\nDomains=1\n");
+        assert_true(managed_begin_operation(staged->managed, "a", &start));
+        assert_false(managed_begin_operation(staged->managed, "b", &start));
+        assert_int_equal(staged->managed->failure.kind, FAILURE_LIMIT_EXCEEDED);
+        /* It takes nothing any more when it could not be started. */
+        (void) failure_set(&refusal, FAILURE_START_FAILED, "not now");
+        staged_end(staged, &refusal);
+        assert_true(managed_begin_operation(staged->managed, "b", &start));
+        staged_end(staged, NULL);
+        staged_free(staged);
+}
+
 /* The first ivshmemd.conf, and then drop-ins by name, of which those in /etc hide others. */
 static void test_configuration(void **state) {
         Staged *staged = staged_new(*state);
@@ -270,6 +291,7 @@ int main(void) {
                 TEST(test_who_names_somebody_that_is_gone),
                 TEST(test_set),
                 TEST(test_start),
+                TEST(test_start_together),
                 TEST(test_configuration),
                 TEST(test_bad_configuration),
                 TEST(test_names),
