@@ -69,6 +69,8 @@ static int take_synced(Mirror *mirror, const ControlRecord *record) {
                 }
         }
         peerlist_clear(&before);
+        /* How many there are counts among them, and may have been told before the picture was whole. */
+        manager_tell(domain, DOMAIN_CHANGED_COUNTERS);
         return 0;
 }
 
