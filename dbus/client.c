@@ -195,8 +195,12 @@ static size_t find_grant(const Client *client, const char *name) {
         return i;
 }
 
+bool client_sees_all_of(const Client *client, uint32_t owner) {
+        return client->privileged || client->sees_all || client->uid == owner;
+}
+
 bool client_sees_of(const Client *client, const Domain *domain, uint32_t owner) {
-        return client->privileged || client->sees_all || client->uid == owner ||
+        return client_sees_all_of(client, owner) ||
                find_grant(client, domain_name(domain)) < client->n_granted;
 }
 

@@ -50,6 +50,9 @@ bool client_sees(const Client *client, const Domain *domain);
 /* The same if it belonged to this user. */
 bool client_sees_of(const Client *client, const Domain *domain, uint32_t owner);
 
+/* Whether it sees whatever belongs to this user, also when polkit was not asked about the domain itself. */
+bool client_sees_all_of(const Client *client, uint32_t owner);
+
 /* Polkit lets it inspect a domain from now on; all for NULL. -ENOMEM. */
 int client_grant(Client *client, const char *name);
 

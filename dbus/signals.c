@@ -76,7 +76,7 @@ static void tell(const Client *client, const Telling *telling) {
             !client_sees_of(client, telling->domain, telling->owner)) {
                 return;
         }
-        if (telling->not_owner != NO_OWNER && client_sees_of(client, telling->domain, telling->not_owner)) {
+        if (telling->not_owner != NO_OWNER && client_sees_all_of(client, telling->not_owner)) {
                 return;
         }
         if (!connection_is_congested(connection)) {
@@ -86,7 +86,8 @@ static void tell(const Client *client, const Telling *telling) {
         }
 }
 
-/* Tells those who see a domain that belongs to `owner`, but for those who would if it belonged to `not_owner`. */
+/* Tells those who see a domain that belongs to `owner`, but for those who would see it as one of `not_owner`'s: a grant
+ * does not outlive the change. */
 static void tell_some(Signals *signals, Telling *telling, uint32_t owner, uint32_t not_owner) {
         char *path;
 
@@ -326,14 +327,16 @@ static void on_domain_removed(Domain *domain, void *userdata) {
         bus_check_idle(signals->bus);
 }
 
-/* It is gone for those who saw it as its owners, and there for its new ones. */
+/* It is gone for those who saw it as its owners or were let see what was theirs, and there for its new ones. */
 static void check_owner(Signals *signals, Domain *domain) {
         uint32_t now = domain_owner(domain), before = owners_get(&signals->owners, domain, now);
 
         if (now != before) {
                 tell_disappeared(signals, domain, before, now);
+                forget_grants(signals->bus, domain_name(domain));
                 tell_appeared(signals, domain, now, before);
                 remember_owner(domain, signals);
+                bus_check_idle(signals->bus);
         }
 }
 

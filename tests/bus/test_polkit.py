@@ -206,6 +206,18 @@ def signals(scene, tap):
         assert alice.wait_signal("InterfacesRemoved").plain()[0] == "/org/ivshmem1/domain/gift"
         assert "gift" in names(bob) and "gift" not in names(alice)
         root.call("RemoveDomain", "s", "gift")
+    with tap.case("and to whoever was let see it while it was another's"):
+        create(alice, "gift")
+        carol = scene.client(CAROL)
+        carol.call("Subscribe")
+        polkit.decide = lambda question: YES if question.details == {"domain": "gift", "owner": str(ALICE)} else NO
+        carol.call("GetDomain", "s", "gift")
+        root.call("Set", "a{sv}", {"Owner": Variant("s", str(BOB))}, **root.domain("gift"))
+        assert carol.wait_signal("InterfacesRemoved").plain()[0] == "/org/ivshmem1/domain/gift"
+        assert objects(carol) == [] and carol.error("GetDomain", "s", "gift").name == MISSING
+        root.call("RemoveDomain", "s", "gift")
+        carol.close()
+        polkit.decide = allow(MANAGE_OWN)
     for client in (alice, bob, root):
         client.call("Unsubscribe")
     polkit.forget()
