@@ -45,5 +45,9 @@ void private_resume(Bus *bus);
 /* Who comes from now on waits for a successor. */
 void private_stop(Bus *bus);
 
+/* Whether a signal is the bus daemon's own: anybody can send one of the same name to us alone, and sd-bus takes it for what a
+ * match is about. The sender is what nobody can forge. */
+bool bus_is_from_daemon(sd_bus_message *message);
+
 /* Our system bus connection is of no use any more. */
 void bus_lost(Bus *bus, const char *what);

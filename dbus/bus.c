@@ -84,11 +84,18 @@ static void on_polkit_changed(void *userdata) {
         bus_check_idle(bus);
 }
 
+bool bus_is_from_daemon(sd_bus_message *message) {
+        const char *sender = sd_bus_message_get_sender(message);
+
+        return sender && strcmp(sender, "org.freedesktop.DBus") == 0;
+}
+
 static int on_own_name_lost(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         Bus *bus = talloc_get_type_abort(userdata, Bus);
         const char *name;
 
-        if (sd_bus_message_read_basic(message, 's', &name) <= 0 || strcmp(name, BUS_NAME) != 0) {
+        if (!bus_is_from_daemon(message) || sd_bus_message_read_basic(message, 's', &name) <= 0 ||
+            strcmp(name, BUS_NAME) != 0) {
                 return 0;
         }
         if (bus->releasing) {

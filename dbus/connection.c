@@ -57,7 +57,8 @@ static int on_name_lost(sd_bus_message *message, void *userdata, sd_bus_error *e
         Connection *connection = talloc_get_type_abort(userdata, Connection);
         const char *name;
 
-        if (sd_bus_message_read_basic(message, 's', &name) > 0 && name[0] == ':') {
+        if (bus_is_from_daemon(message) && sd_bus_message_read_basic(message, 's', &name) > 0 &&
+            name[0] == ':') {
                 Client *client = find_client(connection, name);
 
                 if (client) {

@@ -13,7 +13,7 @@ import sys
 import xml.etree.ElementTree as xml
 
 from scene import ALICE, BOB, HANG, NO, YES, anonymous_memory, create, descriptors, names, run, until
-from wire import CALL, BusError, Connection, NoAnswer, Variant, build, handshake
+from wire import CALL, SIGNAL, BusError, Connection, NoAnswer, Variant, build, handshake
 
 INVALID = "org.ivshmem1.Error.InvalidSetting"
 MISSING = "org.ivshmem1.Error.NoSuchDomain"
@@ -312,6 +312,24 @@ class Caller:
         return client.begin(member, "".join(kinds), *map(self.value, kinds), **where)
 
 
+def forged(scene, tap):
+    """Signals that only the bus daemon may send, sent to the manager alone: no rule of a bus keeps these away."""
+    alice, bob = scene.client(ALICE), scene.client(BOB)
+    scene.polkit().decide = lambda question: YES
+    daemon = {"path": "/org/freedesktop/DBus", "interface": "org.freedesktop.DBus", "destination": "org.ivshmem1"}
+    alice.call("Subscribe")
+    with tap.case("nobody tells the manager that it has lost its name, or that somebody else is gone"):
+        bob.send(SIGNAL, "s", ("org.ivshmem1",), member="NameLost", **daemon)
+        bob.send(SIGNAL, "sss", (alice.name, alice.name, ""), member="NameOwnerChanged", **daemon)
+        bob.call("ListDomains")
+        create(alice, "heard")
+        assert alice.wait_signal("DomainAdded").plain()[0] == "heard"
+        assert scene.manager.status() is None, scene.manager.output()[-2000:]
+        alice.call("RemoveDomain", "s", "heard")
+    for client in (alice, bob):
+        client.close()
+
+
 def at_random(scene, tap):
     polkit, root = scene.polkit(), scene.client()
     for seed in range(8):
@@ -346,7 +364,7 @@ def at_random(scene, tap):
 
 def cases(scene, tap):
     scene.start_manager()
-    for part in (oversized, crowded, private, at_random):
+    for part in (oversized, crowded, private, forged, at_random):
         part(scene, tap)
     with tap.case("it ends when it is told to"):
         assert scene.stop_manager() == 0, scene.manager.output()[-2000:]
