@@ -45,6 +45,9 @@ struct Job {
 void systemd_tell(Systemd *systemd, const Unit *unit) {
         LauncherState state = unit_state(unit);
 
+        if (unit_has_ended(unit) && unit->job != 0) {
+                return;
+        }
         systemd->observer.changed(unit->name, &state, systemd->observer.userdata);
 }
 

@@ -73,7 +73,7 @@ static void manager_drop(Domain *domain) {
                 manager->observer.domain_removed(domain, manager->observer.userdata);
         }
         registry_remove(&manager->registry, domain);
-        mirror_stop(domain);
+        mirror_stop(domain, /* over= */ true);
         operations_forget(manager, domain);
         manager_discard(manager, domain);
 }
@@ -160,10 +160,11 @@ void manager_reload(Manager *manager) {
 
 /* ---- Servers ---- */
 
-/* Before it runs, connecting to it would wait, and after that start it again. */
+/* Before it runs, connecting to it would wait, and after that start it again. Whoever is connected to one that is replaced
+ * stays so. */
 static void follow_server(Domain *domain) {
         if (domain->state != DOMAIN_RUNNING) {
-                mirror_stop(domain);
+                mirror_stop(domain, /* over= */ !domain_is_active(domain));
         } else if (domain->main_pid > 0 && !domain->mirror && mirror_start(domain) < 0) {
                 log_plain(LOG_ERR, "Cannot follow the server of domain \"%s\": no memory", domain->name);
         }

@@ -190,23 +190,30 @@ int mirror_start(Domain *domain) {
         return 0;
 }
 
-void mirror_stop(Domain *domain) {
-        Mirror *mirror = domain->mirror;
+static void forget_peers(Domain *domain) {
         PeerList peers = domain->peers;
 
-        if (!mirror) {
-                return;
-        }
-        domain->mirror = NULL;
         domain->peers = (PeerList){ 0 };
-        domain->counters = (ControlDomain){ 0 };
-        link_close(mirror->link);
-        manager_discard(domain->manager, mirror);
         for (size_t i = 0; i < peers.n; i++) {
                 tell_left(domain, peers.peers[i], "the server has ended");
         }
         peerlist_clear(&peers);
-        manager_tell(domain, DOMAIN_CHANGED_COUNTERS);
+}
+
+void mirror_stop(Domain *domain, bool over) {
+        Mirror *mirror = domain->mirror;
+        bool changed = mirror || (over && domain->peers.n > 0);
+
+        domain->mirror = NULL;
+        domain->counters = (ControlDomain){ 0 };
+        if (mirror) {
+                link_close(mirror->link);
+                manager_discard(domain->manager, mirror);
+        }
+        if (over) {
+                forget_peers(domain);
+        }
+        manager_tell(domain, changed ? DOMAIN_CHANGED_COUNTERS : 0);
 }
 
 int mirror_request(Domain *domain, const ControlRecord *request, LinkDone done, void *userdata,

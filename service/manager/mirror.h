@@ -9,8 +9,8 @@
 /* Follows the server of a domain that runs. -ENOMEM. */
 int mirror_start(Domain *domain);
 
-/* The server is gone, and its peers with it. */
-void mirror_stop(Domain *domain);
+/* The server is gone, and its peers with it when it is `over`. Else the next one is asked who is still there. */
+void mirror_stop(Domain *domain, bool over);
 
 /* As link_request(). FAILURE_NOT_RUNNING when there is no server. */
 int mirror_request(Domain *domain, const ControlRecord *request, LinkDone done, void *userdata,

@@ -20,6 +20,8 @@
 /* For the one call that the manager waits for, as it starts. */
 #define LIST_USEC 10000000U
 
+#define DAEMON "org.freedesktop.DBus"
+
 /* Calls that wait for an answer. A bus daemon refuses more than 128 (max_replies_per_connection) by default. */
 #define ASKED_MAX 64U
 
@@ -58,6 +60,30 @@ static Slot *slot_new(void *ctx) {
         return slot;
 }
 
+/* ---- Who says what ---- */
+
+/* A match does not keep away what somebody sends to us alone. The sender is what nobody can forge. */
+static bool is_from_daemon(sd_bus_message *message) {
+        return strcmp(sd_bus_message_get_sender(message) ?: "", DAEMON) == 0;
+}
+
+static bool is_from_systemd(const Systemd *systemd, sd_bus_message *message) {
+        return systemd->owner && strcmp(sd_bus_message_get_sender(message) ?: "", systemd->owner) == 0;
+}
+
+static void set_owner(Systemd *systemd, const char *name) {
+        TALLOC_FREE(systemd->owner);
+        systemd->owner = talloc_strdup(systemd->slots, name);
+}
+
+/* Whoever answers what was asked of it is systemd, for the bus lets nobody else answer. Signals before the first answer are
+ * older than the list of units. */
+static void learn_owner(Systemd *systemd, sd_bus_message *answer) {
+        if (!systemd->owner && !sd_bus_message_is_method_error(answer, NULL)) {
+                set_owner(systemd, sd_bus_message_get_sender(answer) ?: "");
+        }
+}
+
 /* ---- Calls ---- */
 
 static void send_waiting(Systemd *systemd);
@@ -78,6 +104,7 @@ static int on_answer(sd_bus_message *message, void *userdata, sd_bus_error *erro
 
         userdata = call->userdata;
         talloc_free(call);
+        learn_owner(systemd, message);
         send_waiting(systemd);
         return callback(message, userdata, error);
 }
@@ -195,7 +222,8 @@ static int read_properties(Systemd *systemd, const Unit *unit, const char *path,
 
 /* ---- The list ---- */
 
-static int take_row(Systemd *systemd, const char *name, const char *active_state, const char *path) {
+static int take_row(Systemd *systemd, const char *name, const char *active_state, const char *path,
+                    uint32_t job) {
         char domain[DOMAIN_NAME_MAX + 1], *copy;
         Unit *unit;
         bool known;
@@ -212,6 +240,7 @@ static int take_row(Systemd *systemd, const char *name, const char *active_state
         }
         talloc_free(unit->active_state);
         unit->active_state = copy;
+        unit->job = job;
         unit->listed = true;
         systemd_tell(systemd, unit);
         return strcmp(active_state, "inactive") == 0 ? 0 : read_properties(systemd, unit, path, known);
@@ -231,14 +260,15 @@ static void drop_unlisted(Systemd *systemd) {
 
 static int take_list(Systemd *systemd, sd_bus_message *message) {
         const char *name, *active_state, *path;
+        uint32_t job;
         int r = sd_bus_message_enter_container(message, SD_BUS_TYPE_ARRAY, "(ssssssouso)");
 
         for (size_t i = 0; i < units_count(systemd->units); i++) {
                 units_at(systemd->units, i)->listed = false;
         }
         while (r >= 0 && (r = sd_bus_message_read(message, "(ssssssouso)", &name, NULL, NULL, &active_state,
-                                                  NULL, NULL, &path, NULL, NULL, NULL)) > 0) {
-                r = take_row(systemd, name, active_state, path);
+                                                  NULL, NULL, &path, &job, NULL, NULL)) > 0) {
+                r = take_row(systemd, name, active_state, path, job);
         }
         if (r >= 0) {
                 drop_unlisted(systemd);
@@ -285,6 +315,7 @@ static int list_now(Systemd *systemd) {
                 r = sd_bus_call(systemd->bus, message, LIST_USEC, &error, &reply);
         }
         if (r >= 0) {
+                learn_owner(systemd, reply);
                 r = take_list(systemd, reply);
         }
         if (r < 0) {
@@ -298,15 +329,24 @@ static int list_now(Systemd *systemd) {
 
 /* ---- Signals ---- */
 
+/* One that died is said to have failed before it is said to be started again. Both have been said when systemd answers what
+ * it is asked after that. */
+static void follow(Systemd *systemd, const Unit *unit, const char *path) {
+        if (!unit_has_ended(unit) || unit->job != 0 ||
+            read_property(systemd, unit, path, SYSTEMD_UNIT, "ActiveState") < 0) {
+                systemd_tell(systemd, unit);
+        }
+}
+
 /* systemd tells of the service first and of the unit then, so that with the second the picture is whole. */
 static int on_properties(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         Systemd *systemd = talloc_get_type_abort(userdata, Systemd);
+        const char *path = sd_bus_message_get_path(message) ?: "", *interface;
         char domain[DOMAIN_NAME_MAX + 1];
-        const char *interface;
         Unit *unit;
         int r;
 
-        if (!units_domain_of_path(sd_bus_message_get_path(message) ?: "", domain, sizeof(domain))) {
+        if (!is_from_systemd(systemd, message) || !units_domain_of_path(path, domain, sizeof(domain))) {
                 return 0;
         }
         unit = units_get(systemd->units, domain);
@@ -320,7 +360,7 @@ static int on_properties(sd_bus_message *message, void *userdata, sd_bus_error *
         if (r < 0) {
                 log_plain(LOG_ERR, "Cannot follow the unit of domain \"%s\": %s", domain, strerror(-r));
         } else if (strcmp(interface, SYSTEMD_UNIT) == 0) {
-                systemd_tell(systemd, unit);
+                follow(systemd, unit, path);
         }
         return 0;
 }
@@ -331,7 +371,8 @@ static int on_unit_removed(sd_bus_message *message, void *userdata, sd_bus_error
         char domain[DOMAIN_NAME_MAX + 1];
         const char *name;
 
-        if (sd_bus_message_read_basic(message, SD_BUS_TYPE_STRING, &name) >= 0 &&
+        if (is_from_systemd(systemd, message) &&
+            sd_bus_message_read_basic(message, SD_BUS_TYPE_STRING, &name) >= 0 &&
             units_domain_of_name(name, domain, sizeof(domain)) && units_find(systemd->units, domain)) {
                 units_remove(systemd->units, domain);
                 systemd->observer.changed(domain, &stopped, systemd->observer.userdata);
@@ -339,13 +380,25 @@ static int on_unit_removed(sd_bus_message *message, void *userdata, sd_bus_error
         return 0;
 }
 
+/* How the unit is by now has been said, and is told before whoever waits for the job goes on. */
 static int on_job_removed(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         Systemd *systemd = talloc_get_type_abort(userdata, Systemd);
-        const char *path, *result;
+        const char *path, *name, *result;
+        char domain[DOMAIN_NAME_MAX + 1];
+        uint32_t job;
+        Unit *unit;
 
-        if (sd_bus_message_read(message, "uoss", NULL, &path, NULL, &result) >= 0) {
-                systemd_job_removed(systemd, path, result);
+        if (!is_from_systemd(systemd, message) ||
+            sd_bus_message_read(message, "uoss", &job, &path, &name, &result) < 0) {
+                return 0;
         }
+        unit = units_domain_of_name(name, domain, sizeof(domain)) ? units_find(systemd->units, domain)
+                                                                  : NULL;
+        if (unit && unit->job == job) {
+                unit->job = 0;
+                systemd_tell(systemd, unit);
+        }
+        systemd_job_removed(systemd, path, result);
         return 0;
 }
 
@@ -354,7 +407,8 @@ static int on_reloading(sd_bus_message *message, void *userdata, sd_bus_error *e
         Systemd *systemd = talloc_get_type_abort(userdata, Systemd);
         int active;
 
-        if (sd_bus_message_read_basic(message, SD_BUS_TYPE_BOOLEAN, &active) >= 0 && !active) {
+        if (is_from_systemd(systemd, message) &&
+            sd_bus_message_read_basic(message, SD_BUS_TYPE_BOOLEAN, &active) >= 0 && !active) {
                 (void) list_later(systemd);
         }
         return 0;
@@ -373,9 +427,11 @@ static int on_owner(sd_bus_message *message, void *userdata, sd_bus_error *error
         Systemd *systemd = talloc_get_type_abort(userdata, Systemd);
         const char *name, *owner;
 
-        if (sd_bus_message_read(message, "sss", &name, NULL, &owner) < 0 || !*owner) {
+        if (!is_from_daemon(message) || sd_bus_message_read(message, "sss", &name, NULL, &owner) < 0 ||
+            !*owner) {
                 return 0;
         }
+        set_owner(systemd, owner);
         (void) subscribe(systemd);
         (void) list_later(systemd);
         return 0;
@@ -407,8 +463,7 @@ static const struct {
         { SIGNAL_OF_MANAGER("UnitRemoved"), on_unit_removed },
         { SIGNAL_OF_MANAGER("JobRemoved"), on_job_removed },
         { SIGNAL_OF_MANAGER("Reloading"), on_reloading },
-        { "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" SYSTEMD_NAME "'",
-          on_owner },
+        { "type='signal',sender='" DAEMON "',member='NameOwnerChanged',arg0='" SYSTEMD_NAME "'", on_owner },
         { "type='signal',sender='org.freedesktop.DBus.Local',interface='org.freedesktop.DBus.Local',"
           "member='Disconnected'",
           on_disconnected },
@@ -430,6 +485,7 @@ static int add_matches(Systemd *systemd) {
 
 void systemd_disconnect(Systemd *systemd) {
         TALLOC_FREE(systemd->slots);
+        systemd->owner = NULL;
         if (systemd->bus) {
                 (void) sd_bus_detach_event(systemd->bus);
                 systemd->bus = sd_bus_close_unref(systemd->bus);

@@ -191,12 +191,25 @@ static int take_string(Unit *unit, sd_bus_message *message, char **field) {
         return 0;
 }
 
+/* Its number, and an object that we need not know. */
+static int take_job(Unit *unit, sd_bus_message *message) {
+        int r = sd_bus_message_enter_container(message, SD_BUS_TYPE_VARIANT, "(uo)");
+
+        if (r >= 0) {
+                r = sd_bus_message_read(message, "(uo)", &unit->job, NULL);
+        }
+        return r < 0 ? r : sd_bus_message_exit_container(message);
+}
+
 int unit_take_property(Unit *unit, const char *name, sd_bus_message *message) {
         const Property *property = property_find(name);
         const char type[] = { property ? property->type : '\0', '\0' };
         void *field;
         int r;
 
+        if (strcmp(name, "Job") == 0) {
+                return take_job(unit, message);
+        }
         if (!property) {
                 return sd_bus_message_skip(message, "v");
         }
@@ -289,6 +302,12 @@ const char *unit_why(const Unit *unit) {
         return *unit->status_text ? unit->status_text : words_of_result(unit->result);
 }
 
+bool unit_has_ended(const Unit *unit) {
+        DomainState state = state_of(unit->active_state);
+
+        return state == DOMAIN_STOPPED || state == DOMAIN_FAILED;
+}
+
 LauncherState unit_state(const Unit *unit) {
         DomainState state = state_of(unit->active_state);
         bool runs = state == DOMAIN_RUNNING || state == DOMAIN_STOPPING;
@@ -298,7 +317,7 @@ LauncherState unit_state(const Unit *unit) {
                 .status = state == DOMAIN_FAILED    ? unit_why(unit)
                           : state == DOMAIN_STOPPED ? ""
                                                     : unit->status_text,
-                .main_pid = state == DOMAIN_STOPPED || state == DOMAIN_FAILED ? 0 : unit->main_pid,
+                .main_pid = unit_has_ended(unit) ? 0 : unit->main_pid,
                 .since = runs ? unit->active_enter : 0,
                 .loaded = runs ? unit->state_change : 0,
         };

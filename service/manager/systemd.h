@@ -33,7 +33,8 @@ struct Unit {
         uint32_t main_pid;
         uint64_t active_enter; /* CLOCK_REALTIME, microseconds */
         uint64_t state_change;
-        bool listed; /* in the list that is being read */
+        uint32_t job; /* of systemd's, queued or under way; 0: none */
+        bool listed;  /* in the list that is being read */
 };
 
 struct Systemd {
@@ -41,6 +42,7 @@ struct Systemd {
         LauncherObserver observer;
         sd_bus *bus; /* NULL: not connected */
         void *slots; /* what hangs on the connection */
+        char *owner; /* who systemd is on the bus; NULL: not known yet */
         EventSource *retry;
         uint64_t retry_usec;
         Units *units;
@@ -88,6 +90,9 @@ const char *unit_property(size_t i, const char **ret_interface);
 /* systemd has been told to forget that it failed. -ENOMEM. */
 int unit_forget_failure(Unit *unit);
 
+/* Whether it neither runs nor is on the way to or from there. */
+bool unit_has_ended(const Unit *unit);
+
 /* What that is to the manager. */
 LauncherState unit_state(const Unit *unit);
 
@@ -96,6 +101,7 @@ const char *unit_why(const Unit *unit);
 
 /* ---- launcher-systemd.c ---- */
 
+/* Not while a job is about to take it elsewhere: a unit that is restarted is inactive for a moment. */
 void systemd_tell(Systemd *systemd, const Unit *unit);
 
 /* A job has left systemd's queue. */

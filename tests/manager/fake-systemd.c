@@ -157,6 +157,18 @@ void fake_set_quietly(FakeSystemd *fake, const char *unit, const char *active) {
         order("Set", NULL, "ssssub", unit, active, "", "success", 0U, 0);
 }
 
+void fake_crash(FakeSystemd *fake, const char *unit) {
+        order("Crash", NULL, "s", unit);
+}
+
+void fake_set_job(FakeSystemd *fake, const char *unit, uint32_t job) {
+        order("SetJob", NULL, "su", unit, job);
+}
+
+void fake_end_job(FakeSystemd *fake, const char *unit) {
+        order("EndJob", NULL, "s", unit);
+}
+
 void fake_forget(FakeSystemd *fake, const char *unit) {
         order("Forget", NULL, "s", unit);
 }
@@ -187,6 +199,7 @@ typedef struct FakeUnit {
         char status[128];
         char result[32];
         uint32_t pid;
+        uint32_t job;
         uint64_t since;
 } FakeUnit;
 
@@ -241,8 +254,22 @@ static void tell(sd_bus *bus, const FakeUnit *unit) {
         must(sd_bus_emit_properties_changed(bus, path, SYSTEMD ".Service", "MainPID", "StatusText", "Result",
                                             NULL));
         must(sd_bus_emit_properties_changed(bus, path, SYSTEMD ".Unit", "ActiveState",
-                                            "ActiveEnterTimestamp", "StateChangeTimestamp", NULL));
+                                            "ActiveEnterTimestamp", "StateChangeTimestamp", "Job", NULL));
         free(path);
+}
+
+static void set_state(FakeUnit *unit, const char *active) {
+        snprintf(unit->active, sizeof(unit->active), "%s", active);
+}
+
+/* The unit is told of first, with the job that it has still, and afterwards without. */
+static void remove_job(sd_bus *bus, FakeUnit *unit, uint32_t job, const char *path, const char *result) {
+        unit->job = job;
+        tell(bus, unit);
+        must(sd_bus_emit_signal(bus, MANAGER_PATH, MANAGER, "JobRemoved", "uoss", job, path, unit->name,
+                                result));
+        unit->job = 0;
+        tell(bus, unit);
 }
 
 static int on_set(sd_bus_message *message, void *userdata, sd_bus_error *error) {
@@ -261,6 +288,40 @@ static int on_set(sd_bus_message *message, void *userdata, sd_bus_error *error) 
         if (loud) {
                 tell(sd_bus_message_get_bus(message), unit);
         }
+        return sd_bus_reply_method_return(message, "");
+}
+
+/* The server dies, and is to be started again. */
+static int on_crash(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        const char *name;
+        FakeUnit *unit;
+
+        must(sd_bus_message_read(message, "s", &name));
+        unit = unit_get(name);
+        unit->pid = 0;
+        snprintf(unit->result, sizeof(unit->result), "signal");
+        set_state(unit, "failed");
+        tell(sd_bus_message_get_bus(message), unit);
+        set_state(unit, "activating");
+        tell(sd_bus_message_get_bus(message), unit);
+        return sd_bus_reply_method_return(message, "");
+}
+
+static int on_set_job(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        const char *name;
+        uint32_t job;
+
+        must(sd_bus_message_read(message, "su", &name, &job));
+        unit_get(name)->job = job;
+        return sd_bus_reply_method_return(message, "");
+}
+
+static int on_end_job(sd_bus_message *message, void *userdata, sd_bus_error *error) {
+        const char *name;
+
+        must(sd_bus_message_read(message, "s", &name));
+        remove_job(sd_bus_message_get_bus(message), unit_get(name), unit_get(name)->job,
+                   MANAGER_PATH "/job/0", "done");
         return sd_bus_reply_method_return(message, "");
 }
 
@@ -306,7 +367,7 @@ static int on_calls(sd_bus_message *message, void *userdata, sd_bus_error *error
 static int append_unit(sd_bus_message *reply, const FakeUnit *unit) {
         char *path = path_of(unit->name);
         int r = sd_bus_message_append(reply, "(ssssssouso)", unit->name, "", "loaded", unit->active, "", "",
-                                      path, 0U, "", "/");
+                                      path, unit->job, "", "/");
 
         free(path);
         return r;
@@ -348,12 +409,10 @@ static void finish_job(sd_bus *bus, const char *path, const char *name, bool sta
         FakeUnit *unit = unit_get(name);
         bool done = strcmp(world.plan, "done") == 0;
 
-        snprintf(unit->active, sizeof(unit->active), "%s", !done ? "failed" : start ? "active" : "inactive");
+        set_state(unit, !done ? "failed" : start ? "active" : "inactive");
         unit->pid = done && start ? 4242 : 0;
         unit->since = done && start ? 2000000 : 0;
-        tell(bus, unit);
-        must(sd_bus_emit_signal(bus, MANAGER_PATH, MANAGER, "JobRemoved", "uoss", world.job, path, name,
-                                world.plan));
+        remove_job(bus, unit, world.job, path, world.plan);
 }
 
 static int on_job(sd_bus_message *message, void *userdata, sd_bus_error *error) {
@@ -402,6 +461,11 @@ static int find_unit(sd_bus *bus, const char *path, const char *interface, void 
         return unit != NULL;
 }
 
+static int get_job(sd_bus *bus, const char *path, const char *interface, const char *property,
+                   sd_bus_message *reply, void *userdata, sd_bus_error *error) {
+        return sd_bus_message_append(reply, "(uo)", *(uint32_t *) userdata, "/");
+}
+
 static int get_string(sd_bus *bus, const char *path, const char *interface, const char *property,
                       sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         return sd_bus_message_append(reply, "s", (const char *) userdata);
@@ -414,6 +478,7 @@ static const sd_bus_vtable unit_vtable[] = {
         SD_BUS_PROPERTY("ActiveState", "s", get_string, offsetof(FakeUnit, active), CHANGES),
         SD_BUS_PROPERTY("ActiveEnterTimestamp", "t", NULL, offsetof(FakeUnit, since), CHANGES),
         SD_BUS_PROPERTY("StateChangeTimestamp", "t", NULL, offsetof(FakeUnit, since), CHANGES),
+        SD_BUS_PROPERTY("Job", "(uo)", get_job, offsetof(FakeUnit, job), CHANGES),
         SD_BUS_VTABLE_END,
 };
 
@@ -437,13 +502,11 @@ static const sd_bus_vtable manager_vtable[] = {
 };
 
 static const sd_bus_vtable test_vtable[] = {
-        SD_BUS_VTABLE_START(SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD("Plan", "s", "", on_plan, 0),
-        SD_BUS_METHOD("Set", "ssssub", "", on_set, 0),
-        SD_BUS_METHOD("Forget", "s", "", on_forget, 0),
-        SD_BUS_METHOD("Reload", "", "", on_reload, 0),
-        SD_BUS_METHOD("Calls", "", "s", on_calls, 0),
-        SD_BUS_VTABLE_END,
+        SD_BUS_VTABLE_START(SD_BUS_VTABLE_UNPRIVILEGED),  SD_BUS_METHOD("Plan", "s", "", on_plan, 0),
+        SD_BUS_METHOD("Set", "ssssub", "", on_set, 0),    SD_BUS_METHOD("Crash", "s", "", on_crash, 0),
+        SD_BUS_METHOD("SetJob", "su", "", on_set_job, 0), SD_BUS_METHOD("EndJob", "s", "", on_end_job, 0),
+        SD_BUS_METHOD("Forget", "s", "", on_forget, 0),   SD_BUS_METHOD("Reload", "", "", on_reload, 0),
+        SD_BUS_METHOD("Calls", "", "s", on_calls, 0),     SD_BUS_VTABLE_END,
 };
 
 static void serve(int ready) {

@@ -34,6 +34,13 @@ void fake_set(FakeSystemd *fake, const char *unit, const char *active, const cha
 /* It is, and nothing is told. */
 void fake_set_quietly(FakeSystemd *fake, const char *unit, const char *active);
 
+/* The server of a unit dies, and systemd says both that the unit failed and that it starts it again. */
+void fake_crash(FakeSystemd *fake, const char *unit);
+
+/* The unit has a job (0: none) that is told with what is told next; the job is done. */
+void fake_set_job(FakeSystemd *fake, const char *unit, uint32_t job);
+void fake_end_job(FakeSystemd *fake, const char *unit);
+
 /* The unit is unloaded. */
 void fake_forget(FakeSystemd *fake, const char *unit);
 

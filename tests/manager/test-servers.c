@@ -168,6 +168,41 @@ static void test_stop(void **state) {
         scene_end(&scene);
 }
 
+/* systemd replaces a server: who is connected stays so, and who has left by then has left. */
+static void test_replaced(void **state) {
+        static const DomainState between[] = { DOMAIN_STOPPING, DOMAIN_STARTING };
+        Scene scene;
+        size_t n;
+
+        scene_begin(&scene, *state);
+        say_picture(&scene);
+        managed_forget(scene.staged->managed);
+        for (size_t i = 0; i < 2; i++) {
+                staged_tell(scene.staged, "ring", between[i], "");
+                (void) domain_peers(scene.domain, &n);
+                assert_int_equal(n, 2);
+                assert_int_equal(domain_counters(scene.domain)->memory_size, 0);
+        }
+        wait_for_hang_up(&scene);
+        assert_false(managed_begin_operation(scene.staged->managed, "ring",
+                                             &(Request){ .kind = OPERATION_RING }));
+        assert_int_equal(scene.staged->managed->failure.kind, FAILURE_NOT_RUNNING);
+        staged_tell(scene.staged, "ring", DOMAIN_RUNNING, "");
+        scene.server = staged_accept(scene.staged, scene.listener);
+        say(&scene, domain_record("ring"));
+        say(&scene, peer_record(CONTROL_PEER, 3, 30));
+        say(&scene, (ControlRecord){ .kind = CONTROL_SYNCED });
+        managed_wait(scene.staged->managed, "left ring 1");
+        assert_false(managed_heard(scene.staged->managed, "left ring 3"));
+        assert_false(managed_heard(scene.staged->managed, "joined ring 3"));
+        /* The next one does not come up. */
+        staged_tell(scene.staged, "ring", DOMAIN_STARTING, "");
+        assert_false(managed_heard(scene.staged->managed, "left ring 3"));
+        staged_tell(scene.staged, "ring", DOMAIN_FAILED, "");
+        assert_true(managed_heard(scene.staged->managed, "left ring 3"));
+        scene_end(&scene);
+}
+
 /* A server that serves something else than the file says. */
 static void test_outdated(void **state) {
         ControlRecord record = domain_record("ring");
@@ -533,69 +568,16 @@ static void test_refused_change(void **state) {
         scene_end(&scene);
 }
 
-/* ---- Jobs ---- */
-
-static void test_jobs(void **state) {
-        Staged *staged = staged_new(*state);
-        Failure refusal;
-
-        assert_null(staged_create(staged, "ring", 0, true, (const char *const[]){ "Size=1M", NULL }));
-        (void) failure_set(&refusal, FAILURE_SYSTEM, "not now");
-        staged->refusal = &refusal;
-        assert_false(
-                managed_begin_operation(staged->managed, "ring", &(Request){ .kind = OPERATION_START }));
-        assert_string_equal(staged->managed->failure.text, "not now");
-        assert_false(manager_is_busy(staged->managed->manager));
-        assert_true(managed_begin_operation(staged->managed, "ring", &(Request){ .kind = OPERATION_START }));
-        assert_int_equal(staged->verb, LAUNCHER_START);
-        assert_true(manager_is_busy(staged->managed->manager));
-        staged_tell(staged, "ring", DOMAIN_STARTING, "Preparing memory: 40%");
-        assert_int_equal(domain_progress(manager_find(staged->managed->manager, "ring")), 40);
-        (void) failure_set(&refusal, FAILURE_START_FAILED, "too late");
-        staged_tell(staged, "ring", DOMAIN_FAILED, "why");
-        staged_end(staged, &refusal);
-        managed_wait(staged->managed, "idle");
-        assert_true(staged->managed->failed);
-        assert_string_equal(staged->managed->failure.text, "too late");
-        assert_string_equal(domain_status(manager_find(staged->managed->manager, "ring")), "why");
-        staged_free(staged);
-}
-
-/* A domain that runs and that no file is of, and the status of one that says what cannot be shown. */
-static void test_unknown(void **state) {
-        Staged *staged = staged_new(*state);
-
-        staged_tell(staged, "stray", DOMAIN_FAILED, "");
-        assert_null(manager_find(staged->managed->manager, "stray"));
-        staged_tell(staged, "stray", DOMAIN_RUNNING, "\xff\n\x1b[31mred");
-        assert_int_equal(domain_definition_state(manager_find(staged->managed->manager, "stray")),
-                         DEFINITION_REMOVED);
-        assert_string_equal(domain_status(manager_find(staged->managed->manager, "stray")), "???[31mred");
-        assert_true(manager_is_busy(staged->managed->manager));
-        staged_tell(staged, "stray", DOMAIN_STOPPED, "");
-        assert_null(manager_find(staged->managed->manager, "stray"));
-        assert_false(manager_is_busy(staged->managed->manager));
-        staged_free(staged);
-}
-
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_picture),
-                TEST(test_left_meanwhile),
-                TEST(test_again),
-                TEST(test_stop),
-                TEST(test_outdated),
-                TEST(test_lies),
-                TEST(test_replies),
-                TEST(test_lost),
-                TEST(test_descriptors_that_are_hard_to_close),
+                TEST(test_picture),       TEST(test_left_meanwhile),
+                TEST(test_again),         TEST(test_stop),
+                TEST(test_replaced),      TEST(test_outdated),
+                TEST(test_lies),          TEST(test_replies),
+                TEST(test_lost),          TEST(test_descriptors_that_are_hard_to_close),
+                TEST(test_no_descriptor), TEST(test_silence),
+                TEST(test_wrong_serial),  TEST(test_refused_change),
 
-                TEST(test_no_descriptor),
-                TEST(test_silence),
-                TEST(test_wrong_serial),
-                TEST(test_refused_change),
-                TEST(test_jobs),
-                TEST(test_unknown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

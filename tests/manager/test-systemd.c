@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "service/manager/launcher.h"
+#include "service/manager/systemd.h"
 #include "tests/lib/socket.h"
 #include "tests/manager/fake-systemd.h"
 #include "tests/unit/testing.h"
@@ -117,6 +118,8 @@ static void test_found(void **state) {
         fake_set(scene->fake, "ivshmem@worse.service", "failed", "", "signal", 0);
         fake_set(scene->fake, "ivshmem@Strange.service", "active", "", "success", 1);
         fake_set(scene->fake, "other.service", "active", "", "success", 1);
+        fake_set_job(scene->fake, "ivshmem@back.service", 3);
+        fake_set(scene->fake, "ivshmem@back.service", "inactive", "", "success", 0);
         attach(scene);
         assert_non_null(strstr(scene->heard, "old running"));
         assert_non_null(strstr(scene->heard, "bad failed"));
@@ -125,6 +128,7 @@ static void test_found(void **state) {
         wait_for(scene, "worse failed 0 The server was killed by a signal");
         assert_null(strstr(scene->heard, "trange"));
         assert_null(strstr(scene->heard, "other"));
+        assert_null(strstr(scene->heard, "back"));
         scene_free(scene);
 }
 
@@ -256,6 +260,49 @@ static void test_signals(void **state) {
         scene_free(scene);
 }
 
+/* A server that is replaced after its death is on its way, and neither failed nor stopped. */
+static void test_replaced(void **state) {
+        Scene *scene = scene_new(*state);
+
+        fake_set(scene->fake, "ivshmem@ring.service", "active", "", "success", 5);
+        wait_for(scene, "ring running 5");
+        fake_crash(scene->fake, "ivshmem@ring.service");
+        wait_for(scene, "ring starting 0");
+        fake_set_job(scene->fake, "ivshmem@ring.service", 7);
+        fake_set(scene->fake, "ivshmem@ring.service", "inactive", "", "success", 0);
+        fake_set(scene->fake, "ivshmem@ring.service", "activating", "", "success", 0);
+        fake_set(scene->fake, "ivshmem@ring.service", "active", "", "success", 6);
+        wait_for(scene, "ring running 6");
+        fake_end_job(scene->fake, "ivshmem@ring.service");
+        assert_null(strstr(scene->heard, "ring failed"));
+        assert_null(strstr(scene->heard, "ring stopped"));
+        scene_free(scene);
+}
+
+/* Nor is one that somebody restarts, whatever the manager finds when it asks systemd meanwhile. */
+static void test_restarted(void **state) {
+        Scene *scene = scene_new(*state);
+
+        fake_set(scene->fake, "ivshmem@ring.service", "active", "", "success", 5);
+        wait_for(scene, "ring running 5");
+        fake_set_job(scene->fake, "ivshmem@ring.service", 7);
+        fake_set(scene->fake, "ivshmem@ring.service", "deactivating", "", "success", 5);
+        wait_for(scene, "ring stopping 5");
+        fake_set(scene->fake, "ivshmem@ring.service", "inactive", "", "success", 0);
+        fake_set(scene->fake, "ivshmem@other.service", "active", "", "success", 9);
+        fake_reload(scene->fake);
+        wait_for(scene, "other running 9");
+        fake_set(scene->fake, "ivshmem@ring.service", "active", "", "success", 6);
+        wait_for(scene, "ring running 6");
+        assert_null(strstr(scene->heard, "ring stopped"));
+        /* A job that ends with the unit: that is the end. */
+        fake_set_job(scene->fake, "ivshmem@ring.service", 8);
+        fake_set(scene->fake, "ivshmem@ring.service", "inactive", "", "success", 0);
+        fake_end_job(scene->fake, "ivshmem@ring.service");
+        wait_for(scene, "ring stopped 0");
+        scene_free(scene);
+}
+
 /* What happened while systemd reloaded is found afterwards. */
 static void test_reload(void **state) {
         Scene *scene = scene_new(*state);
@@ -269,6 +316,52 @@ static void test_reload(void **state) {
         fake_reload(scene->fake);
         wait_for(scene, "ring failed");
         wait_for(scene, "new running");
+        scene_free(scene);
+}
+
+/* Somebody sends a signal to the launcher alone, as if it were from whom it listens to. */
+static void forge(Scene *scene, const char *path, const char *interface, const char *member,
+                  const char *types, ...) {
+        const Systemd *systemd = talloc_get_type_abort(scene->launcher->self, Systemd);
+        sd_bus_message *message = NULL;
+        const char *name = NULL;
+        sd_bus *bus = NULL;
+        va_list arguments;
+
+        assert_true(sd_bus_get_unique_name(systemd->bus, &name) >= 0);
+        assert_true(sd_bus_open_system(&bus) >= 0);
+        assert_true(sd_bus_message_new_signal(bus, &message, path, interface, member) >= 0);
+        assert_true(sd_bus_message_set_destination(message, name) >= 0);
+        va_start(arguments, types);
+        assert_true(sd_bus_message_appendv(message, types, arguments) >= 0);
+        va_end(arguments);
+        assert_true(sd_bus_send(bus, message, NULL) >= 0);
+        sd_bus_message_unref(message);
+        sd_bus_flush_close_unref(bus);
+}
+
+static void test_forged(void **state) {
+        Scene *scene = scene_new(*state);
+
+        fake_set(scene->fake, "ivshmem@ring.service", "active", "", "success", 5);
+        wait_for(scene, "ring running 5");
+        fake_plan(scene->fake, "hold");
+        begin(scene, LAUNCHER_START, "other");
+        while (!*fake_calls(scene->fake)) {
+                assert_true(sd_event_run(scene->event->loop, 10000) >= 0);
+        }
+        forge(scene, SYSTEMD_UNIT_PATH "/ivshmem_40ring_2eservice", "org.freedesktop.DBus.Properties",
+              "PropertiesChanged", "sa{sv}as", SYSTEMD_UNIT, 1, "ActiveState", "s", "deactivating", 0);
+        forge(scene, SYSTEMD_PATH, SYSTEMD_MANAGER, "UnitRemoved", "so", "ivshmem@ring.service", "/");
+        forge(scene, SYSTEMD_PATH, SYSTEMD_MANAGER, "JobRemoved", "uoss", 1, SYSTEMD_PATH "/job/1",
+              "ivshmem@other.service", "done");
+        /* Whoever is systemd now by the word of anybody would be believed then. */
+        forge(scene, "/org/freedesktop/DBus", "org.freedesktop.DBus", "NameOwnerChanged", "sss",
+              SYSTEMD_NAME, "", ":1.4711");
+        fake_set(scene->fake, "ivshmem@ring.service", "active", "it is", "success", 5);
+        wait_for(scene, "ring running 5 it is");
+        assert_null(strstr(scene->heard, "ring stop"));
+        assert_int_equal(scene->n_done, 0);
         scene_free(scene);
 }
 
@@ -340,10 +433,10 @@ static void test_end(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_found),       TEST(test_many),        TEST(test_start_and_stop),
-                TEST(test_stop_failed), TEST(test_failures),    TEST(test_signals),
-                TEST(test_reload),      TEST(test_new_systemd), TEST(test_new_bus),
-                TEST(test_no_bus),      TEST(test_end),
+                TEST(test_found),    TEST(test_many),    TEST(test_start_and_stop), TEST(test_stop_failed),
+                TEST(test_failures), TEST(test_signals), TEST(test_replaced),       TEST(test_restarted),
+                TEST(test_reload),   TEST(test_forged),  TEST(test_new_systemd),    TEST(test_new_bus),
+                TEST(test_no_bus),   TEST(test_end),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 """The manager and systemd: what one does the other knows, whoever did it, and whichever of them was restarted."""
 
 import json
+import subprocess
 import time
 
 from scenario import run, service_of, socket_of
@@ -63,6 +64,27 @@ def check_in_step(machine, domain):
     assert shown == entered, (shown, entered)
 
 
+def watch(machine):
+    """ivshmemctl monitor, once it listens."""
+    command = [*machine.enter(), "ivshmemctl", "monitor", "--json=short"]
+    monitor = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd="/")
+    machine.callback(monitor.kill)
+    assert "Listening" in monitor.stdout.readline()
+    return monitor
+
+
+def heard(machine, monitor, domain):
+    """What it has heard of a domain by now, and the end of it."""
+    create(machine, "mark", {"Size": "1M"})
+    events = []
+    while not events or events[-1]["domain"] != "mark":
+        events.append(json.loads(monitor.stdout.readline()))
+    manager(machine, "RemoveDomain", "s", "mark")
+    monitor.kill()
+    monitor.wait()
+    return [event for event in events if event["domain"] == domain]
+
+
 def refused(result):
     assert result.returncode != 0, result.stdout
     return result.stderr
@@ -96,13 +118,20 @@ def body(machine):
         until_is(machine, "ring", "State", "running")
         until_is(machine, "ring", "NPeers", 1)
 
-    with machine.case("a server that was killed is followed to its successor"):
-        before = main_pid(machine, "ring")
-        machine.run("kill", "-KILL", before)
-        until(lambda: main_pid(machine, "ring") not in (0, before), "there is a successor")
-        until_is(machine, "ring", "State", "running")
-        check_in_step(machine, "ring")
-        until_is(machine, "ring", "NPeers", 1)
+    with machine.case("a server that was killed or restarted is followed to its successor, and its peers have not left"):
+        monitor = watch(machine)
+        for replace in ("kill", "--signal=KILL"), ("restart",):
+            before = main_pid(machine, "ring")
+            machine.systemctl(*replace, service_of("ring"))
+            until(lambda: main_pid(machine, "ring") not in (0, before), "there is a successor")
+            until_is(machine, "ring", "State", "running")
+            check_in_step(machine, "ring")
+            until_is(machine, "ring", "NSeats", 1)
+            assert prop(machine, "ring", "NPeers") == 1
+        events = heard(machine, monitor, "ring")
+        assert not [event for event in events if event["event"].startswith("peer")], events
+        states = [event["state"] for event in events if event["event"] == "state"]
+        assert states[-1] == "running" and not {"failed", "stopped"} & set(states), states
 
     with machine.case("a manager that was killed or restarted finds all, and no domain notices"):
         pid = main_pid(machine, "ring")
