@@ -38,9 +38,30 @@ static const struct {
 
 const Target manager_target = { .path = BUS_PATH, .interface = BUS_MANAGER_INTERFACE };
 
+/* What comes behind the start of a text, or NULL. */
+static const char *behind(const char *text, const char *start) {
+        return strncmp(text, start, strlen(start)) == 0 ? text + strlen(start) : NULL;
+}
+
+/* The manager's errors name the domain, for those who see nothing else. Behind "Failed to start domain ring: " it is known. */
+static char *without_name(const Ctl *ctl, const char *what, const char *text) {
+        static const char *const known[] = { ": ", " cannot be started: ", " cannot be stopped: ",
+                                             " cannot be restarted: " };
+        const char *name = strrchr(what, ' ');
+        const char *rest = name ? behind(text, text_new(ctl, "Domain \"%s\"", name + 1)) : NULL;
+
+        for (size_t i = 0; rest && i < sizeof(known) / sizeof(*known); i++) {
+                if (behind(rest, known[i])) {
+                        return text_new(ctl, "%s", behind(rest, known[i]));
+                }
+        }
+        return rest ? text_new(ctl, "it%s", rest) : text_new(ctl, "%s", text);
+}
+
 ExitStatus call_failed(const Ctl *ctl, const char *what, const sd_bus_error *error, int r) {
         const char *name = error && error->name ? error->name : "";
-        char *text = human_safe(ctl, error && error->message ? error->message : strerror(-r));
+        char *text = human_safe(
+                ctl, without_name(ctl, what, error && error->message ? error->message : strerror(-r)));
 
         for (size_t i = 0; i < sizeof(error_table) / sizeof(*error_table); i++) {
                 if (strcmp(error_table[i].name, name) == 0) {

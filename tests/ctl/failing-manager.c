@@ -6,6 +6,7 @@
  *   ring     exists, has hostile text in its description
  *   refused  does not start, and has a unit with a journal
  *   slow     starts after having told of its progress
+ *   named    does not start, and has an error that names it, as those of a manager do
  *   secret   is denied by polkit
  *   locked   would need a password
  *   lost     ends the manager
@@ -32,12 +33,17 @@ typedef struct Failure {
 
 static const Failure failures[] = {
         { "refused", "Start", BUS_ERROR_START_FAILED, "32 huge pages of 2M are wanted, and 3 are free" },
+        { "named", "Start", BUS_ERROR_START_FAILED,
+          "Domain \"named\" cannot be started: the memory is too small" },
+        { "named", "Stop", BUS_ERROR_STOP_FAILED,
+          "Domain \"named\" cannot be stopped: the job was cancelled" },
+        { "named", "Restart", BUS_ERROR_BUSY, "Domain \"named\" is being started; wait for it" },
         { "secret", "Start", SD_BUS_ERROR_ACCESS_DENIED, "you may not start this domain" },
         { "locked", "Start", SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED,
           "interactive authentication required" },
 };
 
-static const char *const domains[] = { "ring", "refused", "slow", "secret", "locked", "lost" };
+static const char *const domains[] = { "ring", "refused", "named", "slow", "secret", "locked", "lost" };
 
 static int check(int r, const char *what) {
         if (r < 0) {

@@ -19,6 +19,15 @@ def errors(stage, tap):
             "see 'journalctl -u ivshmem@refused.service'\n",
         )
 
+    with tap.case("a domain is named once in what went wrong with it"):
+        for verb, words in (
+            ("start", "the memory is too small; see 'journalctl -u ivshmem@named.service'"),
+            ("stop", "the job was cancelled"),
+            ("restart", "it is being started; wait for it"),
+        ):
+            result = stage.ctl(verb, "named").bad(FAILED)
+            assert result.err == f"Failed to {verb} domain named: {words}\n", result
+
     with tap.case("what polkit denies is status 77"):
         stage.ctl("start", "secret").bad(NOT_PERMITTED, "Failed to start domain secret: you may not start this domain")
         stage.ctl("start", "locked", "--no-ask-password").bad(NOT_PERMITTED, "it takes the password of an administrator")
