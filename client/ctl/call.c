@@ -58,6 +58,28 @@ static char *without_name(const Ctl *ctl, const char *what, const char *text) {
         return rest ? text_new(ctl, "it%s", rest) : text_new(ctl, "%s", text);
 }
 
+/* The unit that an error of systemd's is about: "Unit ivshmemd.service is masked.", with or without a folder before it. */
+static char *unit_of(const Ctl *ctl, const char *text) {
+        const char *end = strstr(text, " is masked"), *begin = end;
+
+        while (begin && begin > text && !strchr(" /", begin[-1])) {
+                begin--;
+        }
+        return begin ? text_new(ctl, "%.*s", (int) (end - begin), begin) : NULL;
+}
+
+/* Without a manager, or without the unit that systemd was to do something with. */
+static ExitStatus masked(const Ctl *ctl, const char *what, const char *text) {
+        char *unit = unit_of(ctl, text);
+
+        if (!unit) {
+                return ctl_fail(STATUS_FAILED, "Failed to %s: %s", what, text);
+        }
+        return ctl_fail(strcmp(unit, "ivshmemd.service") == 0 ? STATUS_NO_MANAGER : STATUS_FAILED,
+                        "Failed to %s: %s is masked, so nothing starts it; 'systemctl unmask %s' mends that",
+                        what, unit, unit);
+}
+
 ExitStatus call_failed(const Ctl *ctl, const char *what, const sd_bus_error *error, int r) {
         const char *name = error && error->name ? error->name : "";
         char *text = human_safe(
@@ -68,6 +90,9 @@ ExitStatus call_failed(const Ctl *ctl, const char *what, const sd_bus_error *err
                         return ctl_fail(error_table[i].status, "Failed to %s: %s", what,
                                         error_table[i].text ?: text);
                 }
+        }
+        if (strcmp(name, "org.freedesktop.systemd1.UnitMasked") == 0) {
+                return masked(ctl, what, text);
         }
         if (r == -ECONNRESET || r == -ENOTCONN || r == -EPIPE) {
                 return ctl_fail(STATUS_NO_MANAGER, "Failed to %s: the manager closed the connection", what);

@@ -122,6 +122,7 @@ void doctor_check_peer(Doctor *doctor, json_object *domain, uint64_t vm_id, uint
 
 void doctor_check_domain(Doctor *doctor, json_object *domain) {
         check_state(doctor, domain);
+        doctor_check_units(doctor, domain);
         check_socket(doctor, domain);
         check_descriptors(doctor, domain);
 }

@@ -139,6 +139,7 @@ void doctor_check_polkit(Doctor *doctor) {
         static const char rules[] = "/usr/share/polkit-1/rules.d";
         char *path = text_new(doctor, "%s%s", doctor->root, rules);
         char *rule = text_new(doctor, "%s/60-ivshmem.rules", path);
+        char *unmask = doctor_unmask(doctor, "polkit.service");
 
         if (access(text_new(doctor, "%s/usr/share/polkit-1", doctor->root), F_OK) < 0) {
                 doctor_find(doctor, SEVERITY_NOTE, "polkit", "apt install polkitd",
@@ -154,6 +155,11 @@ void doctor_check_polkit(Doctor *doctor) {
                 doctor_find(doctor, SEVERITY_PROBLEM, "polkit", "meson install -C build",
                             "%s/60-ivshmem.rules is missing: the manager cannot have systemd start domains",
                             rules);
+                return;
+        }
+        if (unmask) {
+                doctor_find(doctor, SEVERITY_PROBLEM, "polkit", unmask,
+                            "polkit.service is masked, so only root and owners can manage domains");
                 return;
         }
         doctor_find(doctor, SEVERITY_GOOD, "polkit", NULL, "knows the manager's actions");

@@ -39,6 +39,9 @@ void doctor_find(Doctor *doctor, Severity severity, const char *subject, const c
 /* The file below the root; NULL when it cannot be read. A chunk of the doctor. */
 char *doctor_read(Doctor *doctor, const char *path);
 
+/* The command that has systemd start a unit again which somebody has masked; NULL: it is not masked. A chunk of the doctor. */
+char *doctor_unmask(Doctor *doctor, const char *unit);
+
 /* ---- Checks. Properties of domains are those of org.ivshmem1.Domain. ---- */
 
 /* The pools of huge pages: whether each stopped domain finds the pages that it wants. */
@@ -49,6 +52,9 @@ void doctor_check_kvm(Doctor *doctor);
 
 /* A domain: whether it failed, its definition is good, its socket can be reached, QEMU's descriptors suffice. */
 void doctor_check_domain(Doctor *doctor, json_object *domain);
+
+/* Whether a domain's units are masked. */
+void doctor_check_units(Doctor *doctor, json_object *domain);
 
 /* A process that is a peer: whether it may have as many open files as it can come to need. */
 void doctor_check_peer(Doctor *doctor, json_object *domain, uint64_t vm_id, uint64_t pid);

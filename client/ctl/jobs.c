@@ -4,6 +4,7 @@
 #include "client/ctl/jobs.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <talloc.h>
 
 #include "client/ctl/agent.h"
@@ -59,7 +60,8 @@ static void fail(Job *job, const sd_bus_error *error) {
         Jobs *jobs = job->jobs;
         cleanup_error sd_bus_error shown = SD_BUS_ERROR_NULL;
         bool start_failed = sd_bus_error_has_name(error, BUS_ERROR_START_FAILED);
-        char *hint = start_failed ? journal_hint(job) : NULL;
+        bool is_clear = error->message && strstr(error->message, "'systemctl "); /* nothing was begun */
+        char *hint = start_failed && !is_clear ? journal_hint(job) : NULL;
         char *what = text_new(jobs, "%s domain %s", kinds[jobs->kind].word, job->name);
 
         sd_bus_error_setf(&shown, error->name, "%s%s", error->message ?: error->name, hint ?: "");

@@ -2,6 +2,7 @@
 /* ivshmemctl doctor: looks for what keeps VMs from working. */
 
 #include <errno.h>
+#include <stdlib.h>
 #include <talloc.h>
 
 #include "client/ctl/call.h"
@@ -83,11 +84,31 @@ static void check_peers(Ctl *ctl, Doctor *doctor, json_object *domain) {
         }
 }
 
+/* The one that is meant may be one that somebody starts by hand. */
+static void find_no_manager(Ctl *ctl, Doctor *doctor) {
+        const char *directory = ctl->options.directory ?: getenv("IVSHMEM_DIRECTORY");
+        char *unmask = doctor_unmask(doctor, "ivshmemd.service");
+
+        if (ctl->options.address) {
+                doctor_find(doctor, SEVERITY_PROBLEM, "manager", NULL, "no manager can be asked at %s",
+                            ctl->options.address);
+        } else if (directory && *directory) {
+                doctor_find(doctor, SEVERITY_PROBLEM, "manager",
+                            text_new(doctor, "ivshmemd --embedded --directory %s", directory),
+                            "no manager can be asked");
+        } else if (unmask) {
+                doctor_find(doctor, SEVERITY_PROBLEM, "manager", unmask,
+                            "no manager can be asked: ivshmemd.service is masked");
+        } else {
+                doctor_find(doctor, SEVERITY_PROBLEM, "manager", "systemctl start ivshmemd",
+                            "no manager can be asked");
+        }
+}
+
 /* What concerns the machine is looked at even without a manager. */
 static void check_manager(Ctl *ctl, Doctor *doctor, ExitStatus status) {
         if (status == STATUS_NO_MANAGER) {
-                doctor_find(doctor, SEVERITY_PROBLEM, "manager", "systemctl start ivshmemd",
-                            "no manager can be asked");
+                find_no_manager(ctl, doctor);
         } else {
                 doctor_find(doctor, SEVERITY_GOOD, "manager", NULL, "answers at %s", ctl->connection->where);
         }

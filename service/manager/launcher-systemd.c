@@ -166,6 +166,23 @@ void systemd_fail_jobs(Systemd *systemd) {
 
 /* ---- Jobs that begin ---- */
 
+/* "Unit ivshmem@ring.socket is masked.": of the unit, or of one that it needs. How that ends systemd does not say. */
+static void step_masked(Step *step, const char *said) {
+        static const char before[] = "Unit ";
+        const char *end = strstr(said, " is masked");
+        char *why = NULL;
+
+        if (end && strncmp(said, before, strlen(before)) == 0) {
+                const char *unit = said + strlen(before);
+                int length = (int) (end - unit);
+
+                why = talloc_asprintf(
+                        step, "%.*s is masked, so nothing starts it; 'systemctl unmask %.*s' mends that",
+                        length, unit, length, unit);
+        }
+        job_fail(step->job, why ?: said);
+}
+
 /* The manager is nobody in particular, and may only what a rule says. */
 static void step_refused(Step *step, const sd_bus_error *error) {
         static const char *const denials[] = {
@@ -177,6 +194,10 @@ static void step_refused(Step *step, const sd_bus_error *error) {
         char *why;
 
         if (step->optional && sd_bus_error_has_name(error, "org.freedesktop.systemd1.NoSuchUnit")) {
+                return;
+        }
+        if (sd_bus_error_has_name(error, "org.freedesktop.systemd1.UnitMasked")) {
+                step_masked(step, said);
                 return;
         }
         for (size_t i = 0; i < sizeof(denials) / sizeof(*denials); i++) {

@@ -151,6 +151,7 @@ def places(stage, tap):
         assert stage.ctl("doctor", "huge").status == FAILED
         alone = stage.ctl("doctor", "--directory=/no/such")
         assert alone.status == FAILED and "no manager can be asked" in alone.out, alone
+        assert "ivshmemd --embedded --directory /no/such" in alone.out, alone
         stage.ctl("doctor", "nobody").bad(NO_SUCH_DOMAIN, "nobody")
         stage.ctl("doctor", "-H", "host").bad(USAGE, "it looks at this machine")
 

@@ -392,13 +392,16 @@ static int on_subscribe(sd_bus_message *message, void *userdata, sd_bus_error *e
         return sd_bus_reply_method_return(message, "");
 }
 
-static int refuse(sd_bus_message *message, sd_bus_error *error) {
+static int refuse(const char *name, sd_bus_error *error) {
         if (strcmp(world.plan, "denied") == 0) {
                 return sd_bus_error_set(error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED,
                                         "Interactive authentication required.");
         }
         if (strcmp(world.plan, "no-unit") == 0) {
                 return sd_bus_error_set(error, SYSTEMD ".NoSuchUnit", "Unit is not loaded.");
+        }
+        if (strcmp(world.plan, "masked") == 0) {
+                return sd_bus_error_setf(error, SYSTEMD ".UnitMasked", "Unit %s is masked.", name);
         }
         return strcmp(world.plan, "broken") == 0
                        ? sd_bus_error_set(error, SD_BUS_ERROR_FAILED, "It is broken.")
@@ -423,7 +426,7 @@ static int on_job(sd_bus_message *message, void *userdata, sd_bus_error *error) 
 
         must(sd_bus_message_read(message, "ss", &name, &mode));
         snprintf(world.calls + length, sizeof(world.calls) - length, "%s %s %s\n", member, name, mode);
-        r = refuse(message, error);
+        r = refuse(name, error);
         if (r < 0) {
                 return r;
         }

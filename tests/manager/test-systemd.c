@@ -211,6 +211,8 @@ static const struct {
         { LAUNCHER_START, "timeout", FAILURE_START_FAILED, "longer than systemd allows" },
         { LAUNCHER_START, "dependency", FAILURE_START_FAILED, "its sockets cannot be made" },
         { LAUNCHER_START, "no-unit", FAILURE_START_FAILED, "Unit is not loaded" },
+        { LAUNCHER_START, "masked", FAILURE_START_FAILED,
+          " is masked, so nothing starts it; 'systemctl unmask ivshmem@ring.service' mends that" },
         { LAUNCHER_START, "broken", FAILURE_START_FAILED, "It is broken." },
         { LAUNCHER_START, "denied", FAILURE_START_FAILED, "is its polkit rule installed?" },
         { LAUNCHER_RESTART, "failed", FAILURE_START_FAILED,

@@ -14,7 +14,7 @@ from harness import Timeout, until
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "ctl"))
 from terminal import Terminal  # noqa: E402  (it lives with the tests of the command)
 
-NO_SUCH_DOMAIN, NO_MANAGER, NOT_PERMITTED = 4, 69, 77
+FAILED, NO_SUCH_DOMAIN, NO_MANAGER, NOT_PERMITTED = 1, 4, 69, 77
 PASSWORD = "a secret of the test"
 
 
@@ -91,6 +91,12 @@ def tenants(machine):
         ctl(machine, "remove", "huge")
 
 
+def mends(machine, *names):
+    """What doctor says of its problems: subject and command."""
+    rows = json.loads(ctl(machine, "doctor", *names, "--json=short", check=False).stdout)
+    return {row["subject"]: row["mend"] for row in rows if row["severity"] == "problem"}
+
+
 def systemd(machine):
     with machine.case("restart: a peer stays connected, and is served by another process"):
         peer = machine.peer("ring", 4)
@@ -126,6 +132,19 @@ def systemd(machine):
         found = {row["subject"]: row for row in rows if row["subject"] in ("manager", "polkit")}
         assert {row["severity"] for row in found.values()} == {"good"} and len(found) == 2, rows
         assert any(row["finding"] == f"its socket {socket_of('ring')} can be reached" for row in rows), rows
+
+
+    with machine.case("doctor finds what is masked, and so does whoever starts it"):
+        machine.systemctl("mask", "ivshmem@boot.socket")
+        refused(machine, FAILED, "Failed to start domain boot: ivshmem@boot.socket is masked, ", "start", "boot")
+        refused(machine, FAILED, "Failed to enable: ivshmem@boot.socket is masked, ", "enable", "boot")
+        assert mends(machine, "boot")["boot"] == "systemctl unmask ivshmem@boot.socket"
+        machine.systemctl("unmask", "ivshmem@boot.socket")
+        machine.systemctl("mask", "--now", "ivshmemd.service")
+        refused(machine, NO_MANAGER, "Failed to list domains: ivshmemd.service is masked, ", "list")
+        assert mends(machine)["manager"] == "systemctl unmask ivshmemd.service"
+        machine.systemctl("unmask", "ivshmemd.service")
+        assert mends(machine, "boot") == {}
 
 
 def ways(machine):

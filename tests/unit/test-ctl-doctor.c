@@ -146,6 +146,9 @@ static void test_polkit(void **state) {
                      "meson install -C build");
         put(scratch, "/usr/share/polkit-1/rules.d/60-ivshmem.rules", "");
         check_polkit(*state, root, SEVERITY_GOOD, "knows the manager's actions", "");
+        put(scratch, "/run/systemd/system/polkit.service", "");
+        check_polkit(*state, root, SEVERITY_PROBLEM, "polkit.service is masked",
+                     "systemctl unmask --runtime polkit.service");
         talloc_free(scratch);
 }
 
@@ -250,6 +253,74 @@ static void test_domains(void **state) {
         talloc_free(scratch);
 }
 
+static void expect_unmask(void *ctx, const Scratch *scratch, const char *unit, const char *expected) {
+        Doctor *doctor = doctor_new(ctx, scratch->path);
+        char *mend = doctor_unmask(doctor, unit);
+
+        if (expected) {
+                assert_non_null(mend);
+                assert_string_equal(mend, expected);
+        } else {
+                assert_null(mend);
+        }
+        talloc_free(doctor);
+}
+
+/* As "systemctl mask" does it. */
+static void mask(Scratch *scratch, const char *folder, const char *unit) {
+        assert_int_equal(scratch_mkdir(scratch, folder), 0);
+        assert_int_equal(
+                symlink("/dev/null", scratch_path(scratch, talloc_asprintf(scratch, "%s/%s", folder, unit))),
+                0);
+}
+
+static void test_unmask(void **state) {
+        Scratch *scratch = machine_new(*state);
+
+        put(scratch, "/usr/lib/systemd/system/a.service", "[Service]\n");
+        put(scratch, "/usr/lib/systemd/system/i@.service", "[Service]\n");
+        expect_unmask(*state, scratch, "a.service", NULL);
+        expect_unmask(*state, scratch, "i@x.service", NULL);
+        expect_unmask(*state, scratch, "none.service", NULL);
+        mask(scratch, "run/systemd/system", "a.service");
+        expect_unmask(*state, scratch, "a.service", "systemctl unmask --runtime a.service");
+        put(scratch, "/etc/systemd/system/a.service", "[Service]\n"); /* counts more */
+        expect_unmask(*state, scratch, "a.service", NULL);
+        mask(scratch, "etc/systemd/system", "i@x.service");
+        expect_unmask(*state, scratch, "i@x.service", "systemctl unmask i@x.service");
+        expect_unmask(*state, scratch, "i@y.service", NULL);
+        mask(scratch, "etc/systemd/system", "i@.service");
+        expect_unmask(*state, scratch, "i@y.service", "systemctl unmask i@.service");
+        put(scratch, "/run/systemd/system/i@y.service", "[Service]\n"); /* its own counts more */
+        expect_unmask(*state, scratch, "i@y.service", NULL);
+        talloc_free(scratch);
+}
+
+static void test_masked_domains(void **state) {
+        static const char stopped[] =
+                "{\"Name\":\"a\",\"State\":\"stopped\",\"Unit\":\"ivshmem@a.service\"}";
+        static const char running[] = "{\"Name\":\"a\",\"State\":\"running\",\"Unit\":\"ivshmem@a.service\","
+                                      "\"SocketPath\":\"/run/a.sock\"}";
+        Scratch *scratch = machine_new(*state);
+
+        put(scratch, "/run/a.sock", "");
+        mask(scratch, "etc/systemd/system", "ivshmem@a.socket");
+        assert_int_equal(check_domain(*state, scratch->path, stopped,
+                                      "ivshmem@a.socket is masked, so it cannot be started",
+                                      "systemctl unmask ivshmem@a.socket"),
+                         1);
+        mask(scratch, "etc/systemd/system", "ivshmem@a.service");
+        assert_int_equal(check_domain(*state, scratch->path, stopped,
+                                      "ivshmem@a.service is masked, so it cannot be started",
+                                      "systemctl unmask ivshmem@a.service"),
+                         2);
+        assert_int_equal(check_domain(*state, scratch->path, running,
+                                      "ivshmem@a.service is masked, so it cannot be started again",
+                                      "systemctl unmask ivshmem@a.service"),
+                         0);
+        talloc_free(scratch);
+}
+
 static void test_descriptors_of_peers(void **state) {
         Scratch *scratch = machine_new(*state);
         cleanup_value json_object *domain = domain_of("{\"Name\":\"a\",\"MaxPeers\":16,\"Vectors\":64}");
@@ -276,8 +347,10 @@ static void test_descriptors_of_peers(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                TEST(test_huge_pages), TEST(test_kvm),     TEST(test_polkit),
-                TEST(test_mac),        TEST(test_domains), TEST(test_descriptors_of_peers),
+                TEST(test_huge_pages),     TEST(test_kvm),
+                TEST(test_polkit),         TEST(test_mac),
+                TEST(test_domains),        TEST(test_unmask),
+                TEST(test_masked_domains), TEST(test_descriptors_of_peers),
         };
 
         return cmocka_run_group_tests_name("ctl-doctor", tests, NULL, NULL);
