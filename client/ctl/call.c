@@ -181,7 +181,22 @@ ExitStatus call_domain_properties(Ctl *ctl, const char *name, json_object **ret)
 }
 
 ExitStatus call_subscribe(Ctl *ctl) {
-        return call(ctl, &manager_target, "Subscribe", "subscribe to events", NULL, "");
+        cleanup_message sd_bus_message *reply = NULL;
+        ExitStatus status = call(ctl, &manager_target, "Subscribe", "subscribe to events", &reply, "");
+
+        if (status == STATUS_OK && ctl->connection->destination) {
+                ctl->connection->manager = text_new(ctl->connection, "%s",
+                                                    sd_bus_message_get_sender(reply) ?: "");
+        }
+        return status;
+}
+
+bool call_is_from_manager(const Ctl *ctl, sd_bus_message *message) {
+        const Connection *connection = ctl->connection;
+
+        return !connection->destination ||
+               (connection->manager &&
+                strcmp(connection->manager, sd_bus_message_get_sender(message) ?: "") == 0);
 }
 
 ExitStatus call_match(Ctl *ctl, const char *interface, const char *member, sd_bus_message_handler_t callback,

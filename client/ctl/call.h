@@ -40,6 +40,10 @@ ExitStatus call_domain_properties(Ctl *ctl, const char *name, json_object **ret)
 /* Has the manager send signals. */
 ExitStatus call_subscribe(Ctl *ctl);
 
+/* Whether a signal is the manager's, after call_subscribe(): anybody on a bus can send one to us alone, whatever the match
+ * says. */
+bool call_is_from_manager(const Ctl *ctl, sd_bus_message *message);
+
 /* Says what an error of the bus means. For a message that could not be read, `error` is NULL and `r` the errno. */
 ExitStatus call_failed(const Ctl *ctl, const char *what, const sd_bus_error *error, int r);
 

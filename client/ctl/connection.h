@@ -13,6 +13,7 @@
 struct Connection {
         sd_bus *bus;
         const char *destination; /* of method calls; NULL: the other end is the manager itself */
+        char *manager;           /* its unique name on the bus; NULL: not known yet, or there is no bus */
         bool local;              /* this machine's */
         char *where;             /* in words, for errors */
 };

@@ -88,7 +88,8 @@ static int on_properties(sd_bus_message *message, void *userdata, sd_bus_error *
         char *name = call_domain_of(jobs, sd_bus_message_get_path(message) ?: "");
         const char *interface;
 
-        if (name && sd_bus_message_read(message, "s", &interface) > 0 &&
+        if (name && call_is_from_manager(jobs->ctl, message) &&
+            sd_bus_message_read(message, "s", &interface) > 0 &&
             value_read_properties(message, &properties) > 0 &&
             json_object_object_get(properties, "Progress")) {
                 uint64_t percent = value_number(properties, "Progress");

@@ -20,7 +20,8 @@ typedef struct Monitor {
         Ctl *ctl;
         uint64_t left; /* events until the end; 0: there is none */
         bool ended;
-        void *scratch; /* texts of the signal that is being taken */
+        void *scratch;       /* texts of the signal that is being taken */
+        json_object *states; /* of each domain, as it was told last */
 } Monitor;
 
 static uint64_t now(void) {
@@ -137,6 +138,15 @@ static int on_refused(Monitor *monitor, const char *domain, sd_bus_message *mess
         return 0;
 }
 
+/* The manager tells of the state with all that comes with it, as often as something of that changes. */
+static bool is_news(const Monitor *monitor, const char *domain, const char *state) {
+        if (!*state || strcmp(value_text(monitor->states, domain), state) == 0) {
+                return false;
+        }
+        json_object_object_add(monitor->states, domain, need(json_object_new_string(state)));
+        return true;
+}
+
 static int on_changed(Monitor *monitor, const char *domain, sd_bus_message *message) {
         cleanup_value json_object *properties = NULL;
         const char *interface, *state, *definition;
@@ -149,7 +159,7 @@ static int on_changed(Monitor *monitor, const char *domain, sd_bus_message *mess
         }
         state = value_text(properties, "State");
         definition = value_text(properties, "DefinitionState");
-        if (*state) {
+        if (is_news(monitor, domain, state)) {
                 details = details_new();
                 detail_text(details, "state", state);
                 print_event(monitor, domain, "state", details, "is %s%s%s",
@@ -164,8 +174,8 @@ static int on_changed(Monitor *monitor, const char *domain, sd_bus_message *mess
                 print_event(monitor, domain, "definition", details, "definition is %s",
                             human_safe(monitor->scratch, definition));
         }
-        /* 100 is what it is as long as nothing is being prepared. */
-        if (json_object_object_get(properties, "Progress") && value_number(properties, "Progress") < 100) {
+        /* 0 is what it is as long as nothing has been prepared, and 100 when nothing is being prepared. */
+        if (value_number(properties, "Progress") % 100 > 0) {
                 details = details_new();
                 detail_number(details, "percent", value_number(properties, "Progress"));
                 print_event(monitor, domain, "progress", details, "memory prepared: %" PRIu64 "%%",
@@ -180,6 +190,7 @@ static int on_added(Monitor *monitor, const char *domain, sd_bus_message *messag
 }
 
 static int on_removed(Monitor *monitor, const char *domain, sd_bus_message *message) {
+        json_object_object_del(monitor->states, domain);
         print_event(monitor, domain, "removed", details_new(), "is gone");
         return 0;
 }
@@ -206,6 +217,9 @@ static int on_signal(sd_bus_message *message, void *userdata, sd_bus_error *erro
         Monitor *monitor = userdata;
         const char *domain;
 
+        if (!call_is_from_manager(monitor->ctl, message)) {
+                return 0;
+        }
         monitor->scratch = need(talloc_new(monitor));
         domain = path ? call_domain_of(monitor->scratch, path) : NULL;
         for (size_t i = 0; i < N_SIGNALS; i++) {
@@ -232,9 +246,14 @@ static int on_owner(sd_bus_message *message, void *userdata, sd_bus_error *error
         const char *name, *before, *after;
         Monitor *monitor = userdata;
 
-        if (sd_bus_message_read(message, "sss", &name, &before, &after) >= 0 && !*after) {
+        if (strcmp(sd_bus_message_get_sender(message) ?: "", "org.freedesktop.DBus") != 0 ||
+            sd_bus_message_read(message, "sss", &name, &before, &after) < 0) {
+                return 0;
+        }
+        if (!*after) {
                 ctl_note(monitor->ctl, "The manager is gone; what happens until it is back is not seen.");
         }
+        monitor->ctl->connection->manager = text_new(monitor->ctl->connection, "%s", after);
         sd_bus_call_method_async(sd_bus_message_get_bus(message), NULL, BUS_NAME, BUS_PATH,
                                  BUS_MANAGER_INTERFACE, "Subscribe", on_subscribed, NULL, "");
         return 0;
@@ -261,11 +280,12 @@ static ExitStatus listen_for_all(Monitor *monitor) {
 }
 
 ExitStatus verb_monitor(Ctl *ctl) {
+        cleanup_value json_object *states = need(json_object_new_object());
         Monitor *monitor = need(talloc_zero(ctl, Monitor));
         ExitStatus status;
         int r = 0;
 
-        *monitor = (Monitor){ .ctl = ctl, .left = ctl->options.count };
+        *monitor = (Monitor){ .ctl = ctl, .left = ctl->options.count, .states = states };
         status = listen_for_all(monitor);
         if (status != STATUS_OK) {
                 return status;

@@ -100,10 +100,12 @@ static int get_unit(sd_bus_message *message, const char *domain) {
         return r;
 }
 
+/* As a manager does: with all that belongs to the state, as often as something of it changes. */
 static void tell_progress(sd_bus_message *message, uint32_t percent) {
         check(sd_bus_emit_signal(sd_bus_message_get_bus(message), sd_bus_message_get_path(message),
                                  "org.freedesktop.DBus.Properties", "PropertiesChanged", "sa{sv}as",
-                                 BUS_DOMAIN_INTERFACE, 1, "Progress", "u", percent, 0),
+                                 BUS_DOMAIN_INTERFACE, 2, "State", "s", "starting", "Progress", "u", percent,
+                                 0),
               "tell of progress");
 }
 
@@ -112,6 +114,7 @@ static int start(sd_bus_message *message, const char *domain) {
                 exit(EXIT_SUCCESS);
         }
         if (strcmp(domain, "slow") == 0) {
+                tell_progress(message, 0);
                 tell_progress(message, 25);
                 tell_progress(message, 75);
                 tell_progress(message, 100);

@@ -8,7 +8,14 @@ import pathlib
 import shutil
 import subprocess
 
-from stage import FAILED, NO_MANAGER, NO_SUCH_DOMAIN, NOT_PERMITTED, OK, USAGE, Skip, read_until, run
+from stage import FAILED, NO_MANAGER, NO_SUCH_DOMAIN, NOT_PERMITTED, OK, TIMEOUT, USAGE, Skip, read_until, run
+
+
+def busctl(stage, *arguments):
+    address = "--address=" + stage.environment()["DBUS_SYSTEM_BUS_ADDRESS"]
+    result = subprocess.run(["busctl", address, *arguments], capture_output=True, text=True, check=False)
+    assert result.returncode == 0 or "emit" in arguments, result.stderr
+    return result.stdout
 
 
 def errors(stage, tap):
@@ -60,14 +67,29 @@ def errors(stage, tap):
         stage.restart_failing_manager()
         stage.ctl("start", "ring").good()
 
+    with tap.case("what somebody else says to monitor is no event"):
+        monitor = stage.start("monitor", "-n", "3")
+        read_until(monitor, "Listening")
+        for name in busctl(stage, "list", "--unique", "--no-legend").split("\n"):
+            if name.startswith(":"):
+                path = "/org/ivshmem1"
+                forged = ("org.ivshmem1.Manager", "DomainAdded", "so", "forged", path)
+                busctl(stage, "emit", f"--destination={name.split()[0]}", path, *forged)
+        stage.ctl("start", "slow").good()
+        out, _ = monitor.communicate(timeout=TIMEOUT)
+        words = [line.split(maxsplit=2)[1:] for line in out.splitlines()]
+        # And each state is said once.
+        assert words == [["slow", text] for text in ("is starting", "memory prepared: 25%", "memory prepared: 75%")], out
+        assert monitor.returncode == OK
+
     with tap.case("monitor says that the manager is gone, and goes on with the next one"):
-        monitor = stage.start("monitor", "-n", "1")
+        monitor = stage.start("monitor", "-n", "2")
         read_until(monitor, "Listening")
         stage.ctl("start", "lost").bad(NO_MANAGER)
         read_until(monitor, "The manager is gone")
         stage.restart_failing_manager()
         stage.ctl("start", "slow").good()
-        assert "memory prepared: 25%" in read_until(monitor, "slow")
+        assert "memory prepared: 25%" in read_until(monitor, "memory")
         assert monitor.wait() == OK
 
 
