@@ -99,14 +99,11 @@ static int ask_server(void *ctx, int fd, char **ret_error) {
  * The service manager takes the unit for reloading until the server says READY=1, which it does when it has reloaded. So
  * this must be said before the signal: a server that is quick would be done before anybody had begun.
  */
-static int signal_server(void *ctx, char **ret_error) {
-        const char *text = getenv("MAINPID");
+static int signal_server(void *ctx, const char *main_pid, char **ret_error) {
         uint32_t pid;
 
-        if (!text || number_parse(text, INT32_MAX, &pid) < 0 || pid == 0) {
-                *ret_error = talloc_asprintf(ctx,
-                                             "There is no control link, and $MAINPID is no process; let the "
-                                             "service manager do this (systemctl reload)");
+        if (number_parse(main_pid, INT32_MAX, &pid) < 0 || pid == 0) {
+                *ret_error = talloc_asprintf(ctx, "$MAINPID is \"%s\", which is no process", main_pid);
                 return -ESRCH;
         }
         (void) sd_notify(/* unset_environment= */ 0, "RELOADING=1");
@@ -115,11 +112,31 @@ static int signal_server(void *ctx, char **ret_error) {
                        : 0;
 }
 
+/* Called by hand, for nobody who could be asked. */
+static int fail_to_reach(void *ctx, int r, const char *domain, char **ret_error) {
+        if (r == -EACCES) {
+                *ret_error = talloc_asprintf(ctx,
+                                             "Cannot reach the server of domain \"%s\": %s; run it as root",
+                                             domain, strerror(-r));
+        } else {
+                *ret_error = talloc_asprintf(ctx,
+                                             "Nobody answers for domain \"%s\" at " SOCKET_OF
+                                             ": it does not run, or has no control link; see "
+                                             "'systemctl status ivshmem@%s.service'",
+                                             domain, domain, domain);
+        }
+        return r;
+}
+
 int reload_request(void *ctx, const char *domain, char **ret_error) {
+        const char *main_pid = getenv("MAINPID");
         cleanup_close int fd = link_open(domain);
 
-        if (fd == -ENOENT) {
-                return signal_server(ctx, ret_error);
+        if (fd == -ENOENT && main_pid) {
+                return signal_server(ctx, main_pid, ret_error);
+        }
+        if (fd == -ENOENT || fd == -ECONNREFUSED || fd == -EACCES) {
+                return fail_to_reach(ctx, fd, domain, ret_error);
         }
         return fd < 0 ? fail(ctx, fd, "Cannot reach the server", ret_error) : ask_server(ctx, fd, ret_error);
 }

@@ -24,8 +24,9 @@ static bool exists(const char *path) {
 }
 
 /* The program ends by itself, unsuccessfully, and says `text`. */
-static void assert_refuses(void *context, const char *const *arguments, const char *text) {
-        const ServerOptions options = { .arguments = arguments, .uid = LONELY_UID };
+static void assert_refuses_user(void *context, uint32_t uid, const char *const *arguments,
+                                const char *text) {
+        const ServerOptions options = { .arguments = arguments, .uid = uid };
         ServerProcess *server;
         int status;
 
@@ -36,6 +37,10 @@ static void assert_refuses(void *context, const char *const *arguments, const ch
                 fail_msg("\"%s\" is not in \"%s\"", text, server_log(server));
         }
         talloc_free(server);
+}
+
+static void assert_refuses(void *context, const char *const *arguments, const char *text) {
+        assert_refuses_user(context, LONELY_UID, arguments, text);
 }
 
 /* ---- Command line ---- */
@@ -137,6 +142,19 @@ static void test_a_mistake_in_a_definition_is_named_with_its_line(void **state) 
                          0);
         assert_refuses(served, ARGUMENTS("--definition", path, "-S", served->socket), "a.domain:3: ");
         talloc_free(served);
+}
+
+static void test_reload_of_what_does_not_run(void **state) {
+        assert_int_equal(unsetenv("MAINPID"), 0);
+        assert_refuses_user(
+                *state, /* uid= */ 0, ARGUMENTS("--reload", "nobody-has-this-name"),
+                "ivshmem-server: Nobody answers for domain \"nobody-has-this-name\" at "
+                "/run/ivshmem-control/nobody-has-this-name: it does not run, or has no control link; see "
+                "'systemctl status ivshmem@nobody-has-this-name.service'\n");
+        assert_int_equal(setenv("MAINPID", "x", /* overwrite= */ 1), 0);
+        assert_refuses_user(*state, /* uid= */ 0, ARGUMENTS("--reload", "nobody-has-this-name"),
+                            "ivshmem-server: $MAINPID is \"x\", which is no process\n");
+        assert_int_equal(unsetenv("MAINPID"), 0);
 }
 
 static void test_sockets_that_cannot_be(void **state) {
@@ -516,6 +534,7 @@ int main(void) {
                 TEST(test_a_directory_in_any_spelling),
                 TEST(test_help),
                 TEST(test_a_mistake_in_a_definition_is_named_with_its_line),
+                TEST(test_reload_of_what_does_not_run),
                 TEST(test_sockets_that_cannot_be),
                 TEST(test_a_second_server_on_the_same_socket),
                 TEST(test_a_second_server_on_the_same_memory),
