@@ -34,5 +34,8 @@ int name_parse(const char *const *names, size_t n_names, const char *text);
 #define NAME_OF(names, value) name_of((names), sizeof(names) / sizeof(*(names)), (value))
 #define NAME_PARSE(names, text) name_parse((names), sizeof(names) / sizeof(*(names)), (text))
 
+/* How errors say it. */
+#define DOMAIN_NAME_RULE "a lower-case letter, then at most 26 lower-case letters, digits, \"_\" or \"-\""
+
 /* [a-z][a-z0-9_-]{0,26}: what a domain may be called. */
 bool domain_name_is_valid(const char *name);

@@ -22,11 +22,8 @@ int manager_check_name(const char *name, Failure *ret_failure) {
         if (domain_name_is_valid(name)) {
                 return 0;
         }
-        return failure_set(
-                ret_failure, FAILURE_INVALID_NAME,
-                "\"%.64s\" is not a domain's name: a small letter, then at most 26 small letters, "
-                "digits, \"_\" or \"-\"",
-                name);
+        return failure_set(ret_failure, FAILURE_INVALID_NAME,
+                           "\"%.64s\" is not a domain's name: " DOMAIN_NAME_RULE, name);
 }
 
 static int check_new(const Manager *manager, const char *name, bool persistent, Failure *ret_failure) {

@@ -135,11 +135,8 @@ static void found(const Store *store, const Place *place, const char *file) {
         if (name_of_file(file, name)) {
                 store->changed(name, store->userdata);
         } else {
-                log_plain(
-                        LOG_WARNING,
-                        "Ignoring %s/%s: \"%.*s\" is not a domain's name; a small letter, then at most 26 small "
-                        "letters, digits, \"_\" or \"-\"",
-                        place->path, file, (int) (strlen(file) - strlen(STORE_SUFFIX)), file);
+                log_plain(LOG_WARNING, "Ignoring %s/%s: \"%.*s\" is not a domain's name: " DOMAIN_NAME_RULE,
+                          place->path, file, (int) (strlen(file) - strlen(STORE_SUFFIX)), file);
         }
 }
 

@@ -225,11 +225,8 @@ static int options_finish(void *ctx, Parse *parse, char **names, char **ret_erro
                 *ret_error = talloc_asprintf(ctx,
                                              "NAME and --definition both say which definition; give one");
         } else if (options->name && !domain_name_is_valid(options->name)) {
-                *ret_error = talloc_asprintf(
-                        ctx,
-                        "\"%s\" is not a domain's name: a small letter, then at most 26 small "
-                        "letters, digits, \"_\" or \"-\"",
-                        options->name);
+                *ret_error = talloc_asprintf(ctx, "\"%s\" is not a domain's name: " DOMAIN_NAME_RULE,
+                                             options->name);
         } else if (options_drop_in(options) && options->check) {
                 *ret_error = talloc_asprintf(ctx, "--check needs NAME or --definition");
         } else if (!options->name && options->reload) {

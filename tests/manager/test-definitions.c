@@ -58,9 +58,9 @@ static const struct {
         FailureKind kind;
         const char *word;
 } refusals[] = {
-        { "Ring", { { .key = "Size", .value = "1M" } }, false, FAILURE_INVALID_NAME, "small letter" },
+        { "Ring", { { .key = "Size", .value = "1M" } }, false, FAILURE_INVALID_NAME, "a lower-case letter" },
         { "../ring", { { .key = "Size", .value = "1M" } }, false, FAILURE_INVALID_NAME, "../ring" },
-        { "", { { .key = "Size", .value = "1M" } }, false, FAILURE_INVALID_NAME, "small letter" },
+        { "", { { .key = "Size", .value = "1M" } }, false, FAILURE_INVALID_NAME, "a lower-case letter" },
         { "there", { { .key = "Size", .value = "1M" } }, false, FAILURE_DOMAIN_EXISTS, "already" },
         { "ring", { { .key = NULL } }, false, FAILURE_INVALID_SETTING, "Size= is missing" },
         { "ring", { { .key = "Size", .value = "3M" } }, false, FAILURE_INVALID_SETTING, "write 2M or 4M" },

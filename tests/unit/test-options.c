@@ -105,7 +105,7 @@ static void test_errors(void **state) {
                 { "ring ring2", "\"ring2\": one NAME only; each domain has a server of its own" },
                 { "ring --definition f", "NAME and --definition both say which definition; give one" },
                 { "Ring",
-                  "\"Ring\" is not a domain's name: a small letter, then at most 26 small letters, digits, "
+                  "\"Ring\" is not a domain's name: a lower-case letter, then at most 26 lower-case letters, digits, "
                   "\"_\" or \"-\"" },
                 { "--check", "--check needs NAME or --definition" },
                 { "--reload", "--reload needs NAME" },
