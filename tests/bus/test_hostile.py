@@ -51,7 +51,7 @@ def oversized(scene, tap):
             ("Description", Variant("s", "x" * 300000), "Description"),
             ("User", Variant("as", ["u"] * 200000), "User"),
             ("Size", deep, "Size"),
-            ("Peers", peers, "VMID"),
+            ("Peers", peers, "1024 [Peer] sections"),
         ):
             error = root.error("CreateDomain", "sa{sv}b", "ring", {key: value}, True)
             assert error.name == INVALID and named in error.text and len(error.text) < 600, error
