@@ -31,6 +31,7 @@ struct Shell {
         PeerOps ops;
         uint64_t heard[VECTOR_MAX + 1]; /* rings that "wait" has not taken yet */
         bool server_gone;
+        Input *input;               /* that is being waited for, with its prompt; NULL: a command runs */
         char *words[WORDS_MAX + 1]; /* of the command that runs; NULL behind them */
         size_t n_words;
         const char *rest; /* the line behind the second word */
@@ -58,12 +59,27 @@ static ShellResult complain(const char *format, ...) {
         return SHELL_FAILED;
 }
 
+/* What comes by itself, and not as a command's answer, is written between these two. */
+static void begin_telling(Shell *shell) {
+        if (shell->input) {
+                input_hide_prompt(shell->input);
+        }
+}
+
+static void end_telling(Shell *shell) {
+        fflush(stdout);
+        if (shell->input) {
+                input_show_prompt(shell->input);
+        }
+}
+
 static void on_rung(uint32_t vector, uint64_t count, void *userdata) {
         Shell *shell = userdata;
 
         shell->heard[vector] += count;
+        begin_telling(shell);
         printf("rung: vector %" PRIu32 ", %" PRIu64 " time%s\n", vector, count, human_plural(count));
-        fflush(stdout);
+        end_telling(shell);
 }
 
 /* ---- Arguments ---- */
@@ -107,8 +123,10 @@ static ShellResult process(Shell *shell, int timeout, int other, bool *ret_other
 
         if (r == -ECONNRESET) {
                 shell->server_gone = true;
+                begin_telling(shell);
                 fprintf(stderr,
                         "The server closed the connection; memory and doorbells are still there, and nobody new will be.\n");
+                end_telling(shell);
                 return SHELL_OK;
         }
         return r == -EREMOTEIO ? complain("%s", error)
@@ -385,12 +403,17 @@ ShellResult shell_run(Shell *shell, const char *line) {
         return result;
 }
 
-ShellResult shell_wait_input(Shell *shell, int fd) {
+ShellResult shell_wait_input(Shell *shell, Input *input) {
         ShellResult result = SHELL_OK;
         bool ready = false;
 
-        while (result == SHELL_OK && !ready) {
-                result = process(shell, -1, fd, &ready);
+        shell->input = input;
+        while (result == SHELL_OK && !ready && !input_has_line(input)) {
+                result = process(shell, -1, STDIN_FILENO, &ready);
+        }
+        shell->input = NULL;
+        if (ready && result == SHELL_OK) {
+                input_read(input);
         }
         return result;
 }

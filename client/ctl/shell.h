@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "client/ctl/input.h"
 #include "client/ctl/peer.h"
 
 typedef struct Shell Shell;
@@ -22,7 +23,8 @@ Shell *shell_new(void *ctx, int socket, uint32_t vectors);
 /* Runs one line. */
 ShellResult shell_run(Shell *shell, const char *line);
 
-/* Waits for doorbells and the server until `fd` has input. SHELL_FAILED when nothing more can come. */
-ShellResult shell_wait_input(Shell *shell, int fd);
+/* Tells of doorbells and the server, around the prompt, until there is input, and reads that. SHELL_FAILED: the server did not
+ * speak the protocol. */
+ShellResult shell_wait_input(Shell *shell, Input *input);
 
 void shell_print_help(void);

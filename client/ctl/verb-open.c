@@ -11,14 +11,12 @@
 #include <unistd.h>
 
 #include "client/ctl/call.h"
+#include "client/ctl/input.h"
 #include "client/ctl/memory.h"
 #include "client/ctl/shell.h"
 #include "client/ctl/terminal.h"
 #include "client/ctl/value.h"
 #include "client/ctl/verbs.h"
-
-/* The longest line of input. */
-#define LINE_MAX_BYTES 4096U
 
 static ExitStatus connect_socket(const char *path, int *ret) {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -95,56 +93,17 @@ static ShellResult run_commands(Shell *shell, const char *const *commands, size_
         return result;
 }
 
-/* Lines of input, read by hand: what stdio holds back poll() would not see. */
-typedef struct Input {
-        char text[LINE_MAX_BYTES];
-        size_t n;
-        bool ended;
-} Input;
-
-/* The next whole line, into `line`; the last one needs no end. False: more input is needed, or there is none. */
-static bool next_line(Input *input, char line[static LINE_MAX_BYTES]) {
-        char *end = memchr(input->text, '\n', input->n);
-        size_t n = end ? (size_t) (end - input->text) : input->n;
-
-        if (!end && !(input->ended && input->n > 0) && input->n < sizeof(input->text) - 1) {
-                return false;
-        }
-        memcpy(line, input->text, n);
-        line[n] = '\0';
-        n += end ? 1 : 0;
-        memmove(input->text, input->text + n, input->n - n);
-        input->n -= n;
-        return true;
-}
-
-static void read_input(Input *input) {
-        ssize_t n = read(STDIN_FILENO, input->text + input->n, sizeof(input->text) - 1 - input->n);
-
-        if (n > 0) {
-                input->n += (size_t) n;
-        } else if (n == 0 || errno != EINTR) {
-                input->ended = true;
-        }
-}
-
 /* A script ends with the first command that fails; people go on. */
 static ShellResult run_input(Shell *shell) {
         bool people = terminal_is_input();
         Input input = { .n = 0 };
-        char line[LINE_MAX_BYTES];
+        char line[INPUT_LINE_MAX];
         ShellResult result = SHELL_OK;
 
         while (result == SHELL_OK && !(input.ended && input.n == 0)) {
-                if (people && input.n == 0) {
-                        printf("> ");
-                        fflush(stdout);
-                }
-                result = shell_wait_input(shell, STDIN_FILENO);
-                if (result == SHELL_OK) {
-                        read_input(&input);
-                }
-                while (result == SHELL_OK && next_line(&input, line)) {
+                input_show_prompt(&input);
+                result = shell_wait_input(shell, &input);
+                while (result == SHELL_OK && input_next_line(&input, line)) {
                         result = shell_run(shell, line);
                         result = result == SHELL_FAILED && people ? SHELL_OK : result;
                 }

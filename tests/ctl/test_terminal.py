@@ -61,6 +61,22 @@ def body(stage, tap):
         stage.ctl("ring", "ring", 0, 1).good()
         terminal.expect("rung: vector 1, 1 time")
         assert terminal.send("quit\n").end() == OK
+
+    with tap.case("open: what happens while somebody types is told above the line, and the line is there again"):
+        terminal = stage.terminal("open", "ring").expect("ends.\n> ")
+        stage.ctl("ring", "ring", 0, 1).good()
+        terminal.expect("> \r\x1b[Krung: vector 1, 1 time\n> ")
+        terminal.send("inf").expect("> inf")
+        stage.ctl("ring", "ring", 0, 0).good()
+        terminal.expect("> inf\r\x1b[Krung: vector 0, 1 time\n> inf")
+        terminal.send("o\n").expect("> info\nVM ID 0, memory of ")
+        stage.ctl("evict", "ring", 0).good()
+        terminal.expect("> \r\x1b[KThe server closed the connection; ").expect("nobody new will be.\n> ")
+        assert terminal.send("quit\n").end() == OK, terminal.text
+        stage.ctl("stop", "ring").good()
+        stage.ctl("start", "ring").good()
+
+    with tap.case("open ends with Ctrl-D"):
         assert stage.terminal("open", "ring").expect("> ").send("\x04").end() == OK
 
     with tap.case("top draws until q"):
