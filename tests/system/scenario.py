@@ -15,7 +15,7 @@ from machine import Machine
 from harness import Guest, Peer, Qemu, Skip, Tap, doorbell_device, guest_image
 
 # QEMU without a guest; nobody looks at what its virtual CPU does.
-_NO_GUEST = ["-machine", "pc,accel=tcg", "-m", "32M", "-S"]
+NO_GUEST = ["-machine", "pc,accel=tcg", "-m", "32M", "-S"]
 
 # Where the guests' image is in the machine.
 _IMAGES = "/srv/guest"
@@ -69,7 +69,7 @@ class Stage(Machine):
     def start_qemu(self, name, domain, **who):
         """A QEMU in the machine that connects to a domain; it may be refused."""
         log = self.logs / f"{name}.log"
-        arguments = [*_NO_GUEST, *doorbell_device(socket_of(domain), 1)]
+        arguments = [*NO_GUEST, *doorbell_device(socket_of(domain), 1)]
         program = shutil.which("qemu-system-x86_64")
         qemu = Qemu(program, None, log, name, arguments, enter=self.enter(**who))
         self.callback(qemu.kill)

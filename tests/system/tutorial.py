@@ -4,7 +4,7 @@
 A tutorial is a text in Markdown. What it has the reader type stands in blocks:
 
     ```console              a shell; lines that begin with "$ " are typed by the user, with "# " by root
-    ```console NAME         a terminal of its own, in which something runs that is typed to; see PROMPTS
+    ```console NAME         a terminal of its own, in which something runs, and may be typed to; see PROMPTS
 
 Other blocks are for reading. Below a command stands what it prints. Where nothing stands, it must succeed, and whatever
 it prints is right. In what is shown, "..." stands for any text, on a line of its own for any lines; blanks are as good
@@ -249,9 +249,17 @@ class Reader:
             self._places[key] = kind(self._command(step.prompt))
         return self._places[key]
 
+    def _log_out(self):
+        """Groups count from the next login on: who types next in the user's shell has a new one."""
+        shell = self._places.pop("$ ", None)
+        if shell:
+            shell.close()
+
     def do(self, step):
         try:
             self._place(step).do(step)
+            if step.text and step.text.startswith("usermod "):
+                self._log_out()
         except (AssertionError, OSError) as error:
             expected = "\n".join(step.shows) or "a success"
             raise Differs(f"{step.describe()}\nwanted: {expected}\n{error}") from error
