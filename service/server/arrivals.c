@@ -79,11 +79,12 @@ static uint64_t now_usec(const Arrivals *arrivals) {
 
 /* ---- The answer ---- */
 
+/* Whoever is told finds it in the log. */
 static void refuse(Arrivals *arrivals, Arrival *arrival, Tenant *tenant, const Credentials *credentials,
                    const char *identity, const Admission *admission) {
         arrivals->domain->counters.refusals++;
-        refusal_send(fd_get(arrival->socket), admission->refusal);
         record_refused(tenant, credentials, admission->refusal, admission->reason, now_usec(arrivals));
+        refusal_send(fd_get(arrival->socket), admission->refusal);
         arrivals->ops.refused(tenant, credentials, identity, admission, arrivals->ops.userdata);
         refused_keep(arrivals->refused, credentials->uid, arrival->socket);
 }
