@@ -113,6 +113,8 @@ static int pass_fd(const ServerOptions *options) {
 /* In the child: becomes the server, or ends with 127. */
 static _Noreturn void become(const ServerProcess *server, const ServerOptions *options, char *const *argv) {
         struct rlimit limit = { .rlim_cur = options->nofile, .rlim_max = options->nofile };
+        /* Who may not search the folders above the program can execute it all the same. */
+        int program = open(argv[0], O_PATH | O_CLOEXEC);
         sigset_t none;
 
         sigemptyset(&none);
@@ -126,7 +128,8 @@ static _Noreturn void become(const ServerProcess *server, const ServerOptions *o
         }
         /* Changing the user cleared it. */
         (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
-        execv(argv[0], argv);
+        (void) execveat(program, "", argv, environ, AT_EMPTY_PATH);
+        execv(argv[0], argv); /* a script, perhaps */
         _exit(127);
 }
 
