@@ -20,7 +20,7 @@ import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 from harness import Skip, Tap, until  # noqa: E402  (it lives with the tests that it was made for)
-from harness.process import TIMEOUT, Process, children  # noqa: E402
+from harness.process import TIMEOUT, Process, children, listens  # noqa: E402
 
 from wire import CALL, ERROR, RETURN, Connection, Variant  # noqa: E402
 
@@ -189,15 +189,9 @@ class Scene(contextlib.ExitStack):
         config = self.folder / "bus.conf"
         config.write_text(_BUS_CONFIG.format(path=self.path))
         self.daemon = daemon = self._process("dbus", ["dbus-daemon", "--nofork", f"--config-file={config}"])
-        until(lambda: daemon.status() is not None or self._listens(), "the bus daemon listens")
+        until(lambda: daemon.status() is not None or listens(self.path), "the bus daemon listens")
         if daemon.status() is not None:
             raise AssertionError(f"dbus-daemon: {daemon.output()}")
-
-    def _listens(self):
-        with contextlib.suppress(OSError):
-            Connection(self.path).close()
-            return True
-        return False
 
     def start_manager(self, *options, **more):
         """Returns when it has its name on the bus. `more` are variables of its environment."""

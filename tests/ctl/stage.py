@@ -14,7 +14,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
-from harness.process import TIMEOUT, Process, until  # noqa: E402  (it lives with the tests of VMs)
+from harness.process import TIMEOUT, Process, listens, until  # noqa: E402  (it lives with the tests of VMs)
 from harness.qemu import NO_GUEST, Qemu  # noqa: E402, F401  (for tests that take it from here)
 from harness.tap import Skip, Tap  # noqa: E402
 from terminal import Terminal  # noqa: E402  (it needs the path from above)
@@ -113,7 +113,8 @@ class Stage(contextlib.ExitStack):
             raise Skip("dbus-daemon is not installed")
         bus = Process([daemon, f"--config-file={config}", "--nofork"], self.logs / "bus.log")
         self.callback(bus.kill)
-        until((self.folder / "system-bus").exists, "the bus listens")
+        until(lambda: bus.status() is not None or listens(self.folder / "system-bus"), "the bus listens")
+        assert bus.status() is None, bus.output()
         self._environment["DBUS_SYSTEM_BUS_ADDRESS"] = address
         self.restart_failing_manager()
 

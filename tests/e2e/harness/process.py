@@ -9,6 +9,7 @@ import pathlib
 import re
 import resource
 import signal
+import socket
 import subprocess
 import time
 
@@ -43,6 +44,14 @@ def until(condition, what, seconds=TIMEOUT):
         if not deadline.left():
             raise Timeout(f"{seconds} s passed without this: {what}")
         time.sleep(0.005)
+
+
+def listens(path):
+    """Whether somebody accepts connections at the path of a socket."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.connect(str(path))
+        return True
+    return False
 
 
 def _prepare_child():
