@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """kill -9 and start again: no peer is disconnected, IDs and doorbells stay, and what was being told goes on."""
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -10,6 +11,8 @@ from harness import Refused, ServerFailed, definition, run, until
 from harness.predecessor import LEFT, SEATS, Predecessor
 
 VECTORS = 3
+MANY_VECTORS = 8
+WINDOW_MIN = 8  # service/server/inflight.h
 
 LEDGERS = pathlib.Path(__file__).resolve().parents[1] / "ledgers"
 VERSION_AT = 8  # in a ledger
@@ -40,6 +43,26 @@ def upgrade(workshop):
 
     text_of_old = definition({"Size": "1M", "Vectors": 2, "MaxPeers": 8}, {"ConnectRate": 0})
     return workshop.managed("upgrade", text_of_old, before=leave), peers
+
+
+def unread_of_newcomer(workshop, manager):
+    """How many messages somebody has unread who joins and reads nothing, although there are more for it."""
+    newcomer = workshop.start_peer(manager, MANY_VECTORS)
+    # It has had its turns by the time that one behind it was told of everything.
+    with contextlib.closing(workshop.peer(manager, MANY_VECTORS, listener=True)) as reader:
+        reader.expect(*range(reader.id))
+    return newcomer.unread_messages()
+
+
+def stuck(workshop, tap):
+    """Peers that read nothing, at a low limit of descriptors in flight: whoever comes may have less unread than those before."""
+    manager = workshop.managed("stuck", text(Vectors=MANY_VECTORS, MaxPeers=80), nofile=4096)
+    unread = [unread_of_newcomer(workshop, manager) for _ in range(70)]
+    with tap.case("what a predecessor sent and nobody has read counts: a newcomer gets no more than before"):
+        assert unread[-1] < unread[10], unread
+        manager.restart()
+        again = unread_of_newcomer(workshop, manager)
+        assert WINDOW_MIN / 2 <= again <= unread[-1], f"{again} after {unread}"
 
 
 def status(manager, part):
@@ -345,6 +368,7 @@ def body(workshop, tap):
         ring_all(peers)
 
     without_definition(workshop, tap)
+    stuck(workshop, tap)
 
 
 run(body)

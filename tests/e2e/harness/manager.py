@@ -16,7 +16,7 @@ FIRST_FD = 3  # SD_LISTEN_FDS_START
 
 # Puts the descriptors where systemd puts them, and names the process that is meant.
 _LAUNCHER = """
-import os, sys
+import os, resource, sys
 fds = [int(fd) for fd in sys.argv[1].split(",") if fd]
 high = [os.dup2(fd, 10000 + i) for i, fd in enumerate(fds)]
 for i, fd in enumerate(high):
@@ -24,20 +24,34 @@ for i, fd in enumerate(high):
     os.set_inheritable(3 + i, True)
     os.close(fd)
 os.environ["LISTEN_PID"] = str(os.getpid())
-os.execv(sys.argv[2], sys.argv[2:])
+program = os.open(sys.argv[3], os.O_RDONLY)  # whoever may search the folders above it
+nofile, uid = sys.argv[2].split(",")
+if nofile:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (int(nofile), int(nofile)))
+    os.setgroups([])
+    os.setresgid(int(uid), int(uid), int(uid))
+    os.setresuid(int(uid), int(uid), int(uid))
+os.execve(program, sys.argv[3:], os.environ)
 """
+
+
+# A user whom no other test has: descriptors in flight are counted for all processes of a user together.
+LONELY_UID = 300000000 + os.getpid()
 
 
 class Manager:
     """Keeps a server's sockets and descriptors over its deaths."""
 
-    def __init__(self, program, folder, log, name, arguments):
+    def __init__(self, program, folder, log, name, arguments, nofile=None):
+        """nofile: how many descriptors the server may have, and have in flight, as a user of its own."""
+        self._nofile = nofile
         self.path = folder / f"{name}.sock"
         self._command = [program, *arguments]
         self._log = log
         self._notify_path = folder / f"{name}.notify"
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._notify.bind(str(self._notify_path))
+        self._notify_path.chmod(0o666)
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.listener.bind(str(self.path))
         self.listener.listen(4096)
@@ -105,7 +119,7 @@ class Manager:
             "LISTEN_FDS": str(len(entries)),
             "LISTEN_FDNAMES": ":".join(name for name, _ in entries),
         }
-        launcher = ["python3", "-c", _LAUNCHER, ",".join(str(fd) for _, fd in entries)]
+        launcher = ["python3", "-c", _LAUNCHER, ",".join(str(fd) for _, fd in entries), f"{self._nofile or ''},{LONELY_UID}"]
         self.process = Process(
             [*launcher, *self._command],
             self._log,

@@ -68,12 +68,12 @@ class Workshop(contextlib.ExitStack):
         path.write_text(text)
         return self._server(name, "--definition", path)
 
-    def managed(self, name, text, store=4096, before=None):
+    def managed(self, name, text, store=4096, before=None, nofile=None):
         """A definition's server that can be killed and started again, with its fd store. before(manager) can put something
-        there first."""
+        there first. nofile: how many descriptors it may have, as a user of its own."""
         path = self.folder / f"{name}.domain"
         path.write_text(text)
-        manager = Manager(self._program, self.folder, self.logs / f"{name}.log", name, self.served(path, store))
+        manager = Manager(self._program, self.folder, self.logs / f"{name}.log", name, self.served(path, store), nofile)
         self.callback(manager.end)
         if before:
             before(manager)
