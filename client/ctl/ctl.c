@@ -94,7 +94,7 @@ ExitStatus ctl_number(const Ctl *ctl, const char *text, const char *what, uint64
 }
 
 static ExitStatus find_verb(Ctl *ctl) {
-        const char *name = ctl->options.verb ?: "list", *guess;
+        const char *name = ctl->options.verb ?: VERB_DEFAULT, *guess;
 
         ctl->verb = verb_find(name);
         if (ctl->verb) {

@@ -279,7 +279,7 @@ static int take(void *ctx, Options *options, const Option *option, const char *v
 
 /* Whether each option that was used belongs to the verb. */
 static int check_verb(void *ctx, const Options *options, const bool *used, char **ret_error) {
-        const Verb *verb = options->verb ? verb_find(options->verb) : NULL;
+        const Verb *verb = verb_find(options->verb ?: VERB_DEFAULT);
 
         for (size_t i = 0; i < N_OPTIONS && verb; i++) {
                 if (used[i] && !(option_table[i].verbs & UINT64_C(1) << verb_id(verb))) {

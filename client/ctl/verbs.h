@@ -56,6 +56,9 @@ extern const Verb verb_table[_VERB_MAX];
 
 VerbId verb_id(const Verb *verb);
 
+/* Who says nothing else lists. */
+#define VERB_DEFAULT "list"
+
 /* NULL: there is none. */
 const Verb *verb_find(const char *name);
 

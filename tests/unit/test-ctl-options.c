@@ -119,6 +119,7 @@ static void test_errors(void **state) {
                 { "list --quiet=yes", "--quiet takes no value" },
                 { "create --peer=a:VMID=1 --peer=b:VMID=2 --peer=a:User=u",
                   "--peer=a:User=u: [Peer a] was given already; join the two" },
+                { "--user list", "'list' has no option --user; see 'ivshmemctl list --help'" },
                 { "list --size=4M", "'list' has no option --size; see 'ivshmemctl list --help'" },
                 { "--json=yaml list", "--json=yaml: not understood; it takes pretty, short or off" },
                 { "create r --set Size", "--set=Size: not understood; it takes KEY=VALUE with a key of "
