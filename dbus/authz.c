@@ -10,7 +10,7 @@
 #define MANAGER(name) .interface = BUS_MANAGER_INTERFACE, .member = (name)
 #define DOMAIN(name) .interface = BUS_DOMAIN_INTERFACE, .member = (name)
 
-/* What an owner needs to make, start and change; stopping and starting what is his he may without a polkit too. */
+/* What an owner needs to make, start and change; but for making he may all of it without a polkit, too. */
 #define MANAGE .own = AUTHZ_MANAGE_OWN, .other = AUTHZ_MANAGE
 #define MANAGE_PEERS .own = AUTHZ_MANAGE_OWN, .other = AUTHZ_MANAGE_PEERS, .owner_alone = true
 
