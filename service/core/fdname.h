@@ -35,6 +35,13 @@ typedef enum FdKind {
 /* Long enough for each name, with its NUL. */
 #define FDNAME_SIZE 40U
 
+/*
+ * How many descriptors a store may have. Their names come in one environment variable, LISTEN_FDNAMES=, and the kernel
+ * executes nothing with one of more than 128 KiB (MAX_ARG_STRLEN): no server could ever be started again. The longest names
+ * of a seat's two take 48 bytes with their colons, and what a domain has once takes less than 128.
+ */
+#define FD_STORE_MAX ((131072U - 128U) / 24U)
+
 struct FdName {
         FdKind kind;
         uint32_t vm_id;  /* FD_DOORBELLS, FD_PEER */

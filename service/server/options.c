@@ -11,13 +11,13 @@
 
 #include "config.h"
 #include "service/base/option.h"
+#include "service/core/fdname.h"
 #include "service/core/limits.h"
 #include "service/core/text.h"
 
 #define DEFAULT_SOCKET "/tmp/ivshmem_socket"
 #define DEFAULT_PID_FILE "/var/run/ivshmem-server.pid"
 #define DEFAULT_SHM_NAME "ivshmem"
-#define FD_STORE_MAX 65536U
 
 #define DEFAULT_SIZE (UINT64_C(4) << 20)
 
@@ -69,6 +69,8 @@ static int set_reload(void *userdata, const char *value) {
         parse->options.reload = true;
         return 0;
 }
+
+_Static_assert(FD_STORE_MAX == 5456, "the option says so");
 
 static int set_fd_store(void *userdata, const char *value) {
         Parse *parse = userdata;
@@ -167,7 +169,7 @@ static const Option option_table[] = {
           "only check the definition; say what is wrong with it" },
         { 0, "reload", NULL, FORM_DEFINITION, set_reload, NULL,
           "only have the running server of NAME reload its definition" },
-        { 0, "fd-store", "N", FORM_DEFINITION, set_fd_store, "a number from 1 to 65536",
+        { 0, "fd-store", "N", FORM_DEFINITION, set_fd_store, "a number from 1 to 5456",
           "keep everything in systemd's fd store, which has room for N" },
         { 'v', "verbose", NULL, FORM_BOTH, set_verbose, NULL, "log everything" },
         { 'S', "socket", "PATH", FORM_BOTH, set_socket, "a path",

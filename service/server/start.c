@@ -24,7 +24,6 @@
 #include "service/base/log.h"
 #include "service/server/backlog.h"
 #include "service/server/daemon.h"
-#include "service/server/inflight.h"
 #include "service/server/inherited.h"
 #include "service/server/isolation.h"
 #include "service/server/listener.h"
@@ -33,15 +32,11 @@
 #include "service/server/messages.h"
 #include "service/server/notify.h"
 #include "service/server/options.h"
-#include "service/server/refused.h"
 #include "service/server/reload.h"
+#include "service/server/room.h"
 #include "service/server/server.h"
 #include "service/server/stop-signals.h"
 #include "service/server/takeover.h"
-
-/* For everything but peers and doorbells: the event loop, sockets, memory, credentials being read; and for peers that
- * were refused. */
-#define DESCRIPTORS_OF_OUR_OWN (64U + REFUSED_MAX)
 
 #define RUNTIME_DIRECTORY "/run/ivshmem"
 
@@ -62,16 +57,16 @@ typedef struct Start {
         ServerParts parts;
         Inherited *inherited;
         Server *server;
-        OwnFile *pid_file;  /* NULL: none */
-        int ready;          /* -EBADF: not in the background */
-        int n_inherited;    /* descriptors that systemd passed */
-        bool *is_legacy;    /* which of them cannot have been there for a first start */
-        bool is_running;    /* the ledger of a domain that was served is among them */
-        int kept;           /* of them: the definition of a domain that was served; -EBADF: none */
-        bool config_is_bad; /* starting again is of no use before somebody mends it */
-        bool serving;       /* what fails now did not fail at the start */
-        ServerEnd end;      /* of serving */
-        char *error;        /* why a step failed, where errno does not say it all */
+        OwnFile *pid_file; /* NULL: none */
+        int ready;         /* -EBADF: not in the background */
+        int n_inherited;   /* descriptors that systemd passed */
+        bool *is_legacy;   /* which of them cannot have been there for a first start */
+        bool is_running;   /* the ledger of a domain that was served is among them */
+        int kept;          /* of them: the definition of a domain that was served; -EBADF: none */
+        int blame;         /* the exit status of a start that fails: what somebody has to mend */
+        bool serving;      /* what fails now did not fail at the start */
+        ServerEnd end;     /* of serving */
+        char *error;       /* why a step failed, where errno does not say it all */
 } Start;
 
 /* ---- Steps ---- */
@@ -131,46 +126,14 @@ static int raise_descriptors(Start *start) {
         return errno_or(setrlimit(RLIMIT_NOFILE, &limit));
 }
 
-/* Each seat takes two places in the fd store, and memory, ledger and definition three more. A domain that runs goes on
- * with two, as many as a server took that did not keep the definition. */
-static int check_store(Start *start) {
-        const Definition *definition = start->parts.definition;
-        uint64_t needed = (uint64_t) definition->max_peers * 2 + (start->is_running ? 2 : 3);
+static int check_room(Start *start) {
+        const Room room = {
+                .nofile = start->parts.nofile,
+                .fd_store = start->options.fd_store,
+                .is_running = start->is_running,
+        };
 
-        if (start->options.fd_store == 0 || needed <= start->options.fd_store) {
-                return 0;
-        }
-        start->error = talloc_asprintf(
-                start,
-                "MaxPeers=%" PRIu32 " takes %" PRIu64 " places in systemd's fd store, but it has "
-                "%" PRIu32 "; raise FileDescriptorStoreMax= and --fd-store=, or lower MaxPeers=",
-                definition->max_peers, needed, start->options.fd_store);
-        return -ENOSPC;
-}
-
-/* A domain that the descriptors do not suffice for does not start: it would refuse its last peers some day. */
-static int check_descriptors(Start *start) {
-        const Definition *definition = start->parts.definition;
-        uint64_t doorbells = (uint64_t) definition->max_peers * definition->vectors;
-        uint64_t needed = doorbells + definition->max_peers + DESCRIPTORS_OF_OUR_OWN;
-        uint64_t in_flight = inflight_least(definition->max_peers);
-
-        if (start->options.fd_store > 0) {
-                /* Doorbells are in flight as long as they are in the store. */
-                in_flight += doorbells;
-        }
-        /* The kernel has one limit for both, and counts each for itself. */
-        needed = needed > in_flight ? needed : in_flight;
-        if (start->parts.drop_in || needed <= start->parts.nofile) {
-                return check_store(start);
-        }
-        start->error = talloc_asprintf(start,
-                                       "MaxPeers=%" PRIu32 " with Vectors=%" PRIu32 " takes %" PRIu64
-                                       " descriptors, but the limit is %" PRIu64
-                                       "; raise LimitNOFILE=, or lower MaxPeers= or Vectors=",
-                                       definition->max_peers, definition->vectors, needed,
-                                       start->parts.nofile);
-        return -EMFILE;
+        return start->parts.drop_in ? 0 : room_check(start, &room, start->parts.definition, &start->error);
 }
 
 static int load_source(Start *start) {
@@ -210,7 +173,7 @@ static int load_predecessors(Start *start, int r) {
                  start->options.verbose ? LOG_DEBUG : definition->log_level);
         log_record(LOG_WARNING, MESSAGE_DEFINITION_KEPT, NULL, 0,
                    "Going on with the definition that the server before had: %s", start->parts.not_taken);
-        return check_descriptors(start);
+        return check_room(start);
 }
 
 /* Whatever is wrong with the definition is not mended by another try. */
@@ -218,12 +181,12 @@ static int load(Start *start) {
         int r = load_source(start);
 
         if (r >= 0) {
-                r = check_descriptors(start);
+                r = check_room(start);
         }
         if (r < 0) {
                 r = load_predecessors(start, r);
         }
-        start->config_is_bad = r < 0;
+        start->blame = r < 0 ? EXIT_CONFIG : EXIT_UNAVAILABLE;
         return r;
 }
 
@@ -534,7 +497,7 @@ static int exit_status(const Start *start) {
                 return EXIT_FAILURE;
         }
         turn_away(start);
-        return start->config_is_bad ? EXIT_CONFIG : EXIT_UNAVAILABLE;
+        return start->blame;
 }
 
 /* What the server has refused it has logged itself; the status is the server's, too. */
@@ -560,6 +523,13 @@ static int report(const Start *start, int r) {
         return exit_status(start);
 }
 
+/* A command line that is wrong: of a drop-in for the unit, or one that another version of the program understands. */
+static int misunderstand(Start *start, int r) {
+        start->blame = EXIT_USAGE;
+        (void) close_inherited(start);
+        return r;
+}
+
 /* A log that nobody reads any more must not end us. */
 static void outlive_log(void) {
         (void) sigaction(SIGPIPE, &(struct sigaction){ .sa_handler = SIG_IGN }, NULL);
@@ -574,16 +544,15 @@ int server_main(int argc, char **argv) {
         }
         start->ready = -EBADF;
         start->kept = -EBADF;
+        start->blame = EXIT_UNAVAILABLE;
         outlive_log();
         log_open("ivshmem-server", NULL, LOG_INFO);
         r = options_parse(start, argc, argv, &start->options, &start->error);
-        if (r < 0) {
-                log_parting(LOG_ERR, "%s", start->error ?: strerror(-r));
-                status = EXIT_USAGE;
-        } else if (r > 0) {
+        if (r > 0) {
                 status = EXIT_SUCCESS;
         } else {
-                r = start->options.check    ? check(start)
+                r = r < 0                   ? misunderstand(start, r)
+                    : start->options.check  ? check(start)
                     : start->options.reload ? reload_request(start, start->options.name, &start->error)
                                             : run(start);
                 clean_up(start, r);

@@ -79,11 +79,16 @@ def fails_to_start(manager, *reasons):
     raise AssertionError("it started")
 
 
-def forge(manager, *contents):
-    """Puts other descriptors in the place of the definition in the store."""
-    for entry in [entry for entry in manager.store if entry[0] == "definition"]:
+def take_away(manager, name):
+    """The store has lost this."""
+    for entry in [entry for entry in manager.store if entry[0] == name]:
         os.close(entry[1])
         manager.store.remove(entry)
+
+
+def forge(manager, *contents):
+    """Puts other descriptors in the place of the definition in the store."""
+    take_away(manager, "definition")
     for content in contents:
         fd = os.memfd_create("forged", os.MFD_ALLOW_SEALING)
         os.write(fd, content)
@@ -187,9 +192,7 @@ def without_definition(workshop, tap):
 
     with tap.case("a domain that begins has to have a definition of its own"):
         manager.kill()
-        for entry in [entry for entry in manager.store if entry[0] == "ledger"]:
-            os.close(entry[1])
-            manager.store.remove(entry)
+        take_away(manager, "ledger")
         fails_to_start(manager, "ended with 1:", "kept.domain")
 
 
@@ -259,6 +262,8 @@ def body(workshop, tap):
         assert late.memory[0:5] == b"hello"
         assert late.ids == peers[0].ids
         ring_all([*peers, late])
+        manager.settle()
+        assert "peer-3-4" in manager.names(), f"connections are not counted on: {manager.names()}"
 
     with tap.case("who joins while there is no server waits, and is served by the next"):
         manager.kill()
@@ -293,6 +298,38 @@ def body(workshop, tap):
         manager.start()
         ring_all(peers)
 
+    with tap.case("a command line that the server does not understand is tried again, and nobody is disconnected"):
+        manager.kill()
+        path = workshop.folder / "domain.domain"
+        manager.pass_arguments("--of-another-version", *workshop.served(path, store=4096))
+        fails_to_start(manager, "ended with 1:", "of-another-version")
+        assert "of-another-version" in manager.status
+        manager.pass_arguments(*workshop.served(path, store=4096))
+        manager.start()
+        again = workshop.peer(manager, VECTORS)
+        for peer in peers:
+            peer.expect(again.id)
+        ring_all([*peers, again])
+        again.close()
+
+    with tap.case("where nobody is attached it is not, and who waits is refused"):
+        waiting = []
+
+        def knock(manager):
+            waiting.append(workshop.start_peer(manager, VECTORS))
+            manager.pass_arguments("--of-another-version")
+
+        try:
+            workshop.managed("mistaken", text(), before=knock)
+            raise AssertionError("it started")
+        except ServerFailed as failed:
+            assert "ended with 64:" in str(failed), failed
+        try:
+            waiting[0].finish()
+            raise AssertionError("it joined")
+        except Refused as refused:
+            assert refused.version == 503, refused
+
     with tap.case("a definition that was changed too much gives way to the attached peers"):
         manager.kill()
         (workshop.folder / "domain.domain").write_text(text(Size="2M", Vectors=5))
@@ -304,9 +341,7 @@ def body(workshop, tap):
 
     with tap.case("a store without the doorbells of a seat is not gone on with, and serving begins anew"):
         manager.kill()
-        for entry in [entry for entry in manager.store if entry[0] == "doorbells-1"]:
-            os.close(entry[1])
-            manager.store.remove(entry)
+        take_away(manager, "doorbells-1")
         manager.start()
         assert "The doorbells of VM ID 1 are not there" in manager.process.output()
         fresh = workshop.peer(manager, 5)
@@ -314,13 +349,41 @@ def body(workshop, tap):
         manager.settle()
         assert manager.names() == ["definition", "doorbells-0", "ledger", "memory", "peer-0-1"], manager.names()
 
+    with tap.case("a seat that was retired when nobody sat on it is not given again by the next server"):
+        retired = workshop.managed("retired", text())
+        stays, leaves = (workshop.peer(retired, VECTORS) for _ in range(2))
+        leaves.close()
+        until(lambda: "peer-1-2" not in retired.names(), "the server has noticed")
+        workshop.control(retired).evict(1)
+        retired.restart()
+        assert workshop.peer(retired, VECTORS).id == 2
+        stays.expect(0, 2)
+
+    with tap.case("a ledger that could shrink under the server is none, whatever is in it"):
+        manager.kill()
+        ledger = dict(manager.store)["ledger"]
+        loose = os.memfd_create("loose", os.MFD_ALLOW_SEALING)
+        os.write(loose, os.pread(ledger, os.fstat(ledger).st_size, 0))
+        take_away(manager, "ledger")
+        manager.keep("ledger", loose)
+        manager.start()
+        assert "Cannot use the ledger: Invalid argument" in manager.process.output()
+        fresh.expect_end()
+
     with tap.case("a domain that the store has no room for does not start, and says what is too large"):
         try:
             workshop.managed("large", text(), store=130)
             raise AssertionError("it started")
         except ServerFailed as failed:
             assert "ended with 78" in str(failed), failed
-            assert "MaxPeers=64 takes 131 places in systemd's fd store, but it has 130" in str(failed), failed
+            assert "MaxPeers=64 takes 131 places in systemd's fd store, but it has 130; raise" in str(failed), failed
+
+    with tap.case("more than any store may have is not advised"):
+        try:
+            workshop.managed("larger", text(MaxPeers=2727))
+            raise AssertionError("it started")
+        except ServerFailed as failed:
+            assert "MaxPeers=2727 takes 5457 places in systemd's fd store, but it has 4096; lower" in str(failed), failed
 
     with tap.case("what is not the domain's takes no room in a store that is just large enough"):
         manager = workshop.managed("narrow", text(MaxPeers=2), store=7)
@@ -342,21 +405,23 @@ def body(workshop, tap):
         manager.kill()
         smaller = workshop.folder / "full.domain"
         smaller.write_text(text(MaxPeers=2))
-        manager.pass_arguments(*workshop.served(smaller, store=7))
-        manager.start()
-        assert "MaxPeers= was changed, but the domain is running" in manager.process.output()
-        for _ in range(2):
-            try:
-                workshop.peer(manager, VECTORS)
-                raise AssertionError("it joined")
-            except Refused as refused:
-                assert refused.version == 507, refused
-        said = "systemd's fd store is full: raise FileDescriptorStoreMax= and --fd-store="
-        assert said in manager.process.output(), manager.process.output()
-        manager.settle()
-        assert manager.names() == [
-            *("definition", "doorbells-0", "doorbells-1", "ledger", "memory", "peer-0-1", "peer-1-2")
-        ]
+        # Also with room for its doorbells alone: they are not left behind.
+        for room in (8, 7):
+            manager.pass_arguments(*workshop.served(smaller, store=room))
+            manager.restart()
+            assert "MaxPeers= was changed, but the domain is running" in manager.process.output()
+            for _ in range(2):
+                try:
+                    workshop.peer(manager, VECTORS)
+                    raise AssertionError("it joined")
+                except Refused as refused:
+                    assert refused.version == 507, refused
+            said = "systemd's fd store is full: raise FileDescriptorStoreMax= and --fd-store="
+            assert said in manager.process.output(), manager.process.output()
+            manager.settle()
+            assert manager.names() == [
+                *("definition", "doorbells-0", "doorbells-1", "ledger", "memory", "peer-0-1", "peer-1-2")
+            ]
 
     with tap.case("those who are there stay, and who comes back has its place in the store"):
         assert [peer.take_messages() for peer in peers] == [VECTORS, 0]

@@ -3,6 +3,9 @@
 
 #include "service/core/fdname.h"
 
+#include <string.h>
+
+#include "service/core/limits.h"
 #include "tests/unit/testing.h"
 
 static void test_round_trip(void **state) {
@@ -71,10 +74,29 @@ static void test_all_others_are_refused(void **state) {
         }
 }
 
+/* Else a server with that many would never be followed by another one. */
+static void test_the_names_of_a_full_store_fit_into_one_variable(void **state) {
+        static const char once[] = "LISTEN_FDNAMES=peers:control:memory:ledger:definition:file:file-error";
+        size_t size = sizeof(once);
+
+        for (uint32_t i = 0; i < FD_STORE_MAX / 2; i++) {
+                char text[FDNAME_SIZE];
+
+                fdname_format(&(FdName){ .kind = FD_DOORBELLS, .vm_id = VM_IDS_MAX - 1 - i }, text);
+                size += strlen(text) + 1;
+                fdname_format(
+                        &(FdName){ .kind = FD_PEER, .vm_id = VM_IDS_MAX - 1 - i, .serial = UINT64_MAX },
+                        text);
+                size += strlen(text) + 1;
+        }
+        assert_in_range(size, 1, 32 * 4096);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 TEST(test_round_trip),
                 TEST(test_all_others_are_refused),
+                TEST(test_the_names_of_a_full_store_fit_into_one_variable),
         };
 
         return cmocka_run_group_tests_name("fdname", tests, NULL, NULL);
