@@ -7,7 +7,7 @@ import os
 import pathlib
 import signal
 
-from harness import Refused, ServerFailed, definition, run, until
+from harness import Refused, RequestFailed, ServerFailed, definition, run, until
 from harness.predecessor import LEFT, SEATS, Predecessor
 
 VECTORS = 3
@@ -330,14 +330,22 @@ def body(workshop, tap):
         except Refused as refused:
             assert refused.version == 503, refused
 
-    with tap.case("a definition that was changed too much gives way to the attached peers"):
+    with tap.case("a definition that was changed too much gives way to the attached peers, and stays refused"):
         manager.kill()
-        (workshop.folder / "domain.domain").write_text(text(Size="2M", Vectors=5))
+        path = workshop.folder / "domain.domain"
+        other = {"Size": "2M", "HugePages": "2M", "Vectors": 5, "MaxPeers": 65, "Topology": "star", "Path": "/dev/shm/other"}
+        path.write_text(text(**other))
         manager.start()
         more = workshop.peer(manager, VECTORS)
         assert len(more.memory) == 1 << 20
-        assert "Size= was changed, but the domain is running" in manager.process.output()
-        assert "Vectors= was changed, but the domain is running" in manager.process.output()
+        for key in other:
+            assert f"{key}= was changed, but the domain is running" in manager.process.output()
+        try:
+            workshop.control(manager).reload()
+            raise AssertionError("it was reloaded")
+        except RequestFailed as failed:
+            assert sorted(str(failed).partition(": ")[2].split(", ")) == sorted(other), failed
+        path.write_text(text(Size="2M", Vectors=5))
 
     with tap.case("a store without the doorbells of a seat is not gone on with, and serving begins anew"):
         manager.kill()

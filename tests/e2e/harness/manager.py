@@ -47,6 +47,7 @@ class Manager:
         self._nofile = nofile
         self.path = folder / f"{name}.sock"
         self._command = [program, *arguments]
+        self.under = []  # a command that executes the server in its own place
         self._log = log
         self._notify_path = folder / f"{name}.notify"
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -121,7 +122,7 @@ class Manager:
         }
         launcher = ["python3", "-c", _LAUNCHER, ",".join(str(fd) for _, fd in entries), f"{self._nofile or ''},{LONELY_UID}"]
         self.process = Process(
-            [*launcher, *self._command],
+            [*launcher, *self.under, *self._command],
             self._log,
             fds=[fd for _, fd in entries],
             environment=environment,
