@@ -318,19 +318,45 @@ static int end(const char *domain) {
 
 static int help(void) {
         printf("ivshmem-prepare NAME\n"
-               "ivshmem-prepare --end NAME\n\n"
+               "ivshmem-prepare --end NAME\n"
+               "ivshmem-prepare --name NAME\n\n"
                "Opens the file that is the memory of a domain (Path=) for its server, with the privileges\n"
                "that this takes. The service manager runs it.\n\n"
                "      --end                    the domain has ended: remove what was made for it\n"
+               "      --name                   only check that this can be a domain's name\n"
                "      --help                   show this help\n"
                "      --version                show the version\n"
                "\nSee ivshmem-prepare(8).\n");
         return EXIT_SUCCESS;
 }
 
+static int start(const char *domain) {
+        Request *request = talloc_zero(NULL, Request);
+
+        if (request) {
+                request->domain = domain;
+                begin(request);
+        }
+        talloc_free(request);
+        return EXIT_SUCCESS;
+}
+
+static int name_is_good(const char *domain) {
+        return EXIT_SUCCESS;
+}
+
+typedef int Action(const char *domain);
+
+/* What is to be done with a domain; NULL: that is no option. */
+static Action *action_of(const char *option) {
+        return !option                         ? start
+               : strcmp(option, "--end") == 0  ? end
+               : strcmp(option, "--name") == 0 ? name_is_good
+                                               : NULL;
+}
+
 int prepare_main(int argc, char **argv) {
-        bool is_end = argc == 3 && strcmp(argv[1], "--end") == 0;
-        Request *request;
+        Action *action = action_of(argc == 3 ? argv[1] : NULL);
 
         if (argc == 2 && strcmp(argv[1], "--help") == 0) {
                 return help();
@@ -339,24 +365,17 @@ int prepare_main(int argc, char **argv) {
                 printf("ivshmem-prepare %s\n", PROJECT_VERSION);
                 return EXIT_SUCCESS;
         }
-        if (argc != 2 && !is_end) {
+        if (argc < 2 || argc > 3 || !action) {
                 fprintf(stderr,
-                        "ivshmem-prepare: it takes the NAME of one domain, or --end NAME; see --help\n");
+                        "ivshmem-prepare: it takes the NAME of one domain, or an option and a NAME; see --help\n");
                 return EXIT_USAGE;
         }
         if (!domain_name_is_valid(argv[argc - 1])) {
-                fprintf(stderr, "ivshmem-prepare: \"%s\" is not a domain's name; see --help\n",
+                fprintf(stderr,
+                        "ivshmem-prepare: \"%s\" is not a domain's name: a small letter, then at most 26 small "
+                        "letters, digits, \"_\" or \"-\"\n",
                         argv[argc - 1]);
                 return EXIT_USAGE;
         }
-        if (is_end) {
-                return end(argv[2]);
-        }
-        request = talloc_zero(NULL, Request);
-        if (request) {
-                request->domain = argv[1];
-                begin(request);
-        }
-        talloc_free(request);
-        return EXIT_SUCCESS;
+        return action(argv[argc - 1]);
 }

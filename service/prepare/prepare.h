@@ -10,7 +10,7 @@
 
 #include "service/core/definition.h"
 
-/* The program: `ivshmem-prepare NAME`, `ivshmem-prepare --end NAME`. Returns its exit status. */
+/* The program: `ivshmem-prepare [--end | --name] NAME`. Returns its exit status. */
 int prepare_main(int argc, char **argv);
 
 /* Whether only root can have written a definition: the file and its directory are root's, and nobody else can write to

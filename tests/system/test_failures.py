@@ -26,6 +26,7 @@ def check_failed(machine, domain, *texts):
     unit = service_of(domain)
     assert machine.show(unit, "ActiveState") == "failed"
     assert machine.show(unit, "NRestarts") == "0"
+    machine.run("journalctl", "--sync")
     status = machine.systemctl("status", unit, check=False).stdout
     for text in texts:
         assert text in machine.show(unit, "StatusText"), machine.show(unit, "StatusText")
@@ -103,10 +104,25 @@ def body(machine):
         start_fails(machine, "none")
         check_failed(machine, "none", 'No definition of domain "none": write /etc/ivshmem/none.domain')
 
-    with machine.case("a name that cannot be a domain's fails, and is not tried again"):
-        start_fails(machine, "Upper")
-        assert machine.show(service_of("Upper"), "ActiveState") in ("failed", "inactive")
-        assert starts(machine, "Upper") <= 1
+    with machine.case("a wrong option in a drop-in fails the start and says which; who waits is refused"):
+        command = "/usr/bin/ivshmem-server --fd-store=4099 --wrong-option %i"
+        machine.drop_in(service_of("option"), f"[Service]\nExecStart=\nExecStart={command}\n")
+        machine.define("option", SMALL)
+        start_fails(machine, "option")
+        check_failed(machine, "option", "wrong-option")
+        assert machine.show(service_of("option"), "ExecMainStatus") == "64"
+        assert refusal(machine, "option") == 503
+        machine.until_shows(service_of("option"), "ActiveState", "failed")
+
+    with machine.case("a name that cannot be a domain's gets no socket, and no server is started for it"):
+        for name in ("Upper", "my.ring", r"my\x2dring", "a" * 28):
+            start_fails(machine, name)
+            assert machine.show(service_of(name), "ActiveState") == "inactive"
+            assert machine.show(f"ivshmem@{name}.socket", "ActiveState") == "failed"
+            assert any("is not a domain's name: a small letter" in text for text in machine.messages(f"ivshmem@{name}.socket"))
+            assert starts(machine, name) == 0
+            for unit in (f"ivshmem-file@{name}.service", f"ivshmem-control@{name}.socket"):
+                machine.until_shows(unit, "ActiveState", "inactive")
 
     with machine.case("clients that knock again and again do not cost a domain that fails its socket"):
         machine.define("knock", WRONG)

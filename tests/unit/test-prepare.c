@@ -322,7 +322,11 @@ static void test_the_command_line(void **state) {
         check_refused(1, (char *[]){ program, NULL }, "NAME of one domain");
         check_refused(2, (char *[]){ program, name, NULL }, "\"../etc\" is not a domain's name");
         check_refused(3, (char *[]){ program, end, name, NULL }, "\"../etc\" is not a domain's name");
+        check_refused(3, (char *[]){ program, (char *) "--name", name, NULL },
+                      "\"../etc\" is not a domain's name");
         check_refused(3, (char *[]){ program, (char *) "a", (char *) "b", NULL }, "NAME of one domain");
+        assert_int_equal(prepare_main(3, (char *[]){ program, (char *) "--name", (char *) "ring", NULL }),
+                         0);
         /* A domain of which there is nothing to remove, and one that has no definition. */
         assert_int_equal(prepare_main(3, (char *[]){ program, end, (char *) "no-such-domain", NULL }), 0);
         assert_int_equal(prepare_main(2, (char *[]){ program, (char *) "no-such-domain", NULL }), 0);
