@@ -11,12 +11,28 @@ from harness import definition, until
 SMALL = definition({"Size": "1M"})
 
 
+# A name service that takes its time until it knows a user.
+LATE = """[Unit]
+Wants=nss-user-lookup.target
+Before=nss-user-lookup.target
+[Service]
+Type=oneshot
+ExecStart=/bin/sleep 1
+ExecStart=/usr/sbin/useradd --system late
+[Install]
+WantedBy=multi-user.target
+"""
+
+
 def prepare(machine):
-    """An administrator enables two domains, and the machine is booted afterwards."""
+    """An administrator enables some domains, and the machine is booted afterwards."""
     folder = machine.root / "etc/ivshmem"
     folder.mkdir(exist_ok=True)
-    for name, unit in (("atboot", "service"), ("later", "socket")):
-        (folder / f"{name}.domain").write_text(SMALL)
+    (machine.root / "etc/systemd/system/late-users.service").write_text(LATE)
+    machine.enable_at_boot("late-users.service")
+    of_late = definition({"Size": "1M"}, {"User": "late"})
+    for name, unit, text in (("atboot", "service", SMALL), ("later", "socket", SMALL), ("late", "service", of_late)):
+        (folder / f"{name}.domain").write_text(text)
         machine.enable_at_boot(f"ivshmem@{name}.{unit}")
 
 
@@ -31,6 +47,9 @@ def body(machine):
         assert not machine.is_active(service_of("later"))
         machine.peer("later")
         assert machine.is_active(service_of("later"))
+
+    with machine.case("a domain whose definition names a user of a name service waits for that at boot"):
+        assert machine.is_active(service_of("late")), machine.messages(service_of("late"))
 
     with machine.case("systemctl start of the service brings the socket up, and a QEMU attaches"):
         machine.define("hand", SMALL)
