@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What an administrator does to a running domain, and what happens to one."""
 
+import re
 import signal
 
 from inject import FORBIDDEN, inject
@@ -15,7 +16,9 @@ RELOADED = "bfb4402ab9ef4cae91e0bec833f2dbf5"
 DEFINITION_REMOVED = "3fe991cc5c5f43d98a76bf841b960458"
 RELOAD_REFUSED = "aa7b0243bda9477daf2b3690eead6df8"
 
-WATCHDOG = "[Service]\nWatchdogSec=1s\n"
+PROGRAM = "/usr/bin/ivshmem-server"
+
+WATCHDOG = "[Service]\nWatchdogSec=3s\nTimeoutAbortSec=1s\n"
 
 
 def main_pid(machine, domain):
@@ -196,6 +199,17 @@ def check_removed_definition(machine):
     assert [record["MESSAGE"].split(";")[0] for record in told] == ["The definition was removed", "There is a definition again"]
 
 
+def check_promises(machine):
+    """What nothing else here comes near to: not every machine has the descriptors for it."""
+    pid = start(machine, "large")
+    service = service_of("large")
+    room = re.search(r"--fd-store=(\d+) ", machine.show(service, "ExecStart"))[1]
+    assert machine.show(service, "FileDescriptorStoreMax") == room == str(2 * 2048 + 3)
+    assert machine.show(service, "LimitNOFILE") == "1048576"
+    assert machine.show(service, "WatchdogUSec") == "30s"
+    assert f"/ivshmem.slice/{service}\n" in machine.run("cat", f"/proc/{pid}/cgroup").stdout
+
+
 def check_watchdog(machine):
     machine.drop_in("ivshmem@hung.service", WATCHDOG)
     pid = start(machine, "hung")
@@ -212,6 +226,28 @@ def check_kill(machine):
     machine.run("kill", f"-{signal.SIGKILL}", pid)
     check_replaced(machine, "killed", pid)
     check_stayed(machine, "killed", peer)
+
+
+def is_pausing(machine, domain):
+    pid = machine.show(service_of(domain), "ControlPID")
+    return pid != "0" and machine.run("cat", f"/proc/{pid}/comm", check=False).stdout == "sleep\n"
+
+
+def check_not_executable(machine):
+    """As for a moment of an upgrade."""
+    pid = start(machine, "absent")
+    peer = machine.peer("absent")
+    machine.run("chmod", "a-x", PROGRAM)
+    try:
+        machine.run("kill", f"-{signal.SIGKILL}", pid)
+        for tries in (1, 2):
+            until(lambda: int(machine.show(service_of("absent"), "NRestarts")) > tries, "it is tried again")
+            until(lambda: is_pausing(machine, "absent"), "not at once")
+        assert any("status=203/EXEC" in text for text in machine.messages(service_of("absent")))
+    finally:
+        machine.run("chmod", "a+x", PROGRAM)
+    machine.until_shows(service_of("absent"), "ActiveState", "active")
+    check_stayed(machine, "absent", peer)
 
 
 def check_forbidden_call(machine):
@@ -243,8 +279,10 @@ CASES = {
     "a domain whose definition was removed goes on, and the status says so until there is one again": (
         check_removed_definition
     ),
+    "a domain is in the slice of all, has a watchdog, and room for the largest there may be": check_promises,
     "a server that stands still is replaced by the watchdog, and peers stay": check_watchdog,
     "a server that was killed is replaced, and peers stay": check_kill,
+    "a program that cannot be executed is tried again, after a pause, and peers stay": check_not_executable,
     "a server that makes a forbidden system call dies of it, says so, and peers stay": check_forbidden_call,
 }
 
