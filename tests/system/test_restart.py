@@ -85,21 +85,28 @@ def body(machine):
         assert guests[1].wait(0) == 1
         replaced(machine, old)
 
-    with machine.case("ten restarts in a row while peers come and go: none is lost, IDs and doorbells stay"):
+    with machine.case("ten restarts in a row while a third guest and peers join: none is lost, IDs and doorbells stay"):
         peers = []
-        for _ in range(10):
+        for i in range(10):
             machine.systemctl("kill", "--kill-whom=main", "-s", "KILL", SERVICE)
+            if i == 0:
+                third = workshop.guest("carol", domain, VECTORS)
             peers.append(machine.peer("ring", VECTORS))
+        third.wait_ready()
+        everybody = {*numbers, third.info()["id"], *(peer.id for peer in peers)}
+        assert len(everybody) == 13, everybody
         for peer in peers:
-            peer.expect(*numbers, *(other.id for other in peers))
+            peer.expect(*everybody)
             assert all(len(doorbells) == VECTORS for doorbells in peer.ids.values()), peer.ids
-        assert len({peer.id for peer in peers}) == 10
         for peer in peers:
             for vector in range(VECTORS):
                 peers[0].ring(peer.id, vector)
                 assert peer.wait(vector) == 1
         for peer in peers:
             peer.close()
+        check_doorbells(VECTORS, *guests, third)
+        check_memory(SIZE, *guests, third)
+        third.kill()
         check()
 
     with machine.case("a domain whose definition was removed outlives kill -9 and restart: guests stay, and others join"):
