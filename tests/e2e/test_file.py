@@ -7,7 +7,7 @@ import pathlib
 import signal
 import tempfile
 
-from harness import ServerFailed, definition, run
+from harness import ServerFailed, definition, run, until
 from harness.predecessor import Predecessor, bag
 
 VECTORS = 1
@@ -118,6 +118,19 @@ def body(workshop, tap):
         stop(manager)
         assert not file.path.exists()
 
+    with tap.case("one of Keep=always does not go for that: the start fails, and the old file is whole"):
+        file = File(workshop, "ring")
+        manager = workshop.managed("resized-kept", file.text(Keep="always"))
+        file.path.write_bytes(b"x" * (64 << 10))
+        manager.kill()
+        rewrite(workshop, "resized-kept", file.text(Keep="always", Size="128K"))
+        try:
+            manager.start()
+            raise AssertionError("it started")
+        except ServerFailed as failed:
+            assert "ended with 69:" in str(failed), failed
+        assert file.path.read_bytes() == b"x" * (64 << 10)
+
     with tap.case("a file that was there before is left, also by a successor"):
         file = File(workshop, "ring")
         file.path.write_bytes(bytes(64 << 10))
@@ -141,7 +154,9 @@ def body(workshop, tap):
         peer.memory[0] = 42
         assert workshop.peer(manager, 2).memory[0] == 42
         manager.restart()
-        assert workshop.peer(manager, 2).memory[0] == 42
+        late = workshop.peer(manager, 2)
+        late.expect(peer.id)
+        assert late.memory[0] == 42 and late.ids_of(peer.id) == peer.ids_of(peer.id)
         stop(manager)
         assert file.path.exists()
 
@@ -164,6 +179,14 @@ def body(workshop, tap):
         check_shared(workshop, manager, peer)
         with file.path.open("rb") as stream:
             assert stream.read(1)[0] == peer.memory[0]
+
+    with tap.case("it is handed over once in a domain's life: until that ends its size stays, with nobody attached as well"):
+        peer.close()
+        until(lambda: not any(name.startswith("peer-") for name in manager.names()), "nobody is attached")
+        rewrite(workshop, "handed", file.text(Size="128K"))
+        manager.restart()
+        assert "Size= was changed, but the domain is running" in manager.process.output()
+        assert workshop.peer(manager, VECTORS).memory.size() == 64 << 10
         stop(manager)
         assert file.path.stat().st_uid == 65534
 

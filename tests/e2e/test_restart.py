@@ -367,6 +367,23 @@ def body(workshop, tap):
         assert workshop.peer(retired, VECTORS).id == 2
         stays.expect(0, 2)
 
+    with tap.case("a definition that was changed gives way also to somebody who was kept, and not greeted yet"):
+        waiting = workshop.managed("waiting", text())
+        waiting.kill()
+        (workshop.folder / "waiting.domain").write_text(text(Size="2M"))
+        kept = workshop.start_peer(waiting, VECTORS)
+        waiting.keep("peer-0-1", waiting.listener.accept()[0].detach())
+        waiting.start()
+        kept.finish()
+        assert len(kept.memory) == 1 << 20
+
+    with tap.case("with nobody there it takes effect"):
+        kept.close()
+        waiting.settle()
+        until(lambda: not any(name.startswith("peer-") for name in waiting.names()), "nobody is attached")
+        waiting.restart()
+        assert len(workshop.peer(waiting, VECTORS).memory) == 2 << 20
+
     with tap.case("a ledger that could shrink under the server is none, whatever is in it"):
         manager.kill()
         ledger = dict(manager.store)["ledger"]

@@ -110,6 +110,9 @@ def check_restart(machine):
     machine.systemctl("restart", service_of("restart"))
     assert main_pid(machine, "restart") not in (0, pid)
     check_stayed(machine, "restart", peer)
+    told = machine.messages(service_of("restart"))
+    assert any("a successor goes on with the domain" in line for line in told), told
+    assert not any("Failed with result" in line for line in told), told
 
 
 def check_wrong_restart(machine):
