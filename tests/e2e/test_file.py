@@ -56,8 +56,9 @@ def open_file(path, size, uid):
     return [fd, os.open(path, os.O_RDONLY), os.open(path, os.O_RDWR)]
 
 
-def upgrade(workshop, name, file, gone=False):
-    """A domain that a server of version 1 of the ledger left, which kept no file: the manager of its successor, and a peer."""
+def upgrade(workshop, name, file, gone=False, handed=False):
+    """A domain that a server of version 1 of the ledger left, which kept no file: the manager of its successor, and a peer.
+    The file may be gone by then, and a new one by its name handed over."""
     file.path.write_bytes(bytes(1 << 20))
     predecessor = Predecessor(LEDGER.read_bytes(), file.path)
     peers = []
@@ -66,6 +67,11 @@ def upgrade(workshop, name, file, gone=False):
         peers.extend(predecessor.leave(workshop, manager))
         if gone:
             file.path.unlink()
+        if handed:
+            fds = open_file(file.path, 1 << 20, 0)
+            manager.keep("file", bag(fds, str(file.path)))
+            for fd in fds:
+                os.close(fd)
 
     manager = workshop.managed(name, file.text(Size="1M", Vectors=2, MaxPeers=8), before=leave)
     return manager, peers[0]
@@ -161,12 +167,13 @@ def body(workshop, tap):
         assert file.path.exists()
 
     with tap.case("one that is gone by then is not replaced under those who have it: serving begins anew, which is said"):
-        file = File(workshop, "ring")
-        manager, peer = upgrade(workshop, "lost", file, gone=True)
-        assert f"The file that was the memory, {file.path}, is gone" in manager.process.output()
-        assert workshop.peer(manager, 2).id == 0
-        stop(manager)
-        assert not file.path.exists()
+        for name, handed in (("lost", False), ("replaced", True)):
+            file = File(workshop, "ring")
+            manager, peer = upgrade(workshop, name, file, gone=True, handed=handed)
+            assert f"The file that was the memory, {file.path}, is gone" in manager.process.output()
+            assert workshop.peer(manager, 2).id == 0
+            stop(manager)
+            assert file.path.exists() == handed
 
     with tap.case("a file that is handed over is served, and left to who did that"):
         file = File(workshop, "ring")
