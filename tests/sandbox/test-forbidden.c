@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "policy/ivshmem-server-syscalls.h"
+#include "service/server/syscall-filter.h"
 #include "tests/sandbox/scene.h"
 
 /* Calls that no row grants: the number alone is enough, whatever the arguments. */
@@ -285,6 +287,45 @@ static void test_other_architectures(void **state) {
 }
 #endif
 
+static void *wait_and_listen(void *userdata) {
+        const int *go = userdata;
+        char byte;
+
+        if (read(*go, &byte, sizeof(byte)) == sizeof(byte)) {
+                (void) syscall(SYS_listen, -1, 0);
+        }
+        return NULL;
+}
+
+/* The filter is loaded while there is another thread, which the stages before it would not have let pass. */
+static int try_with_a_thread(Scene *scene) {
+        const SyscallTable tables[] = {
+                { .rules = ivshmem_server_syscalls, .n_rules = ivshmem_server_n_syscalls },
+                { .rules = sanitizer_syscalls, .n_rules = sanitizer_n_syscalls },
+        };
+        pthread_t thread;
+        int go[2];
+
+        if (pipe(go) < 0 || pthread_create(&thread, NULL, wait_and_listen, &go[0]) != 0 ||
+            prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+            syscall_filter_load(tables, ELEMENTS(tables), /* log_only= */ false) < 0 ||
+            write(go[1], "", 1) != 1) {
+                return -ENOTRECOVERABLE;
+        }
+        (void) pthread_join(thread, NULL);
+        return 0;
+}
+
+static void test_a_forgotten_thread_is_confined_and_ends_all(void **state) {
+        Scene *scene = scene_make(*state);
+        int status = attempt_in_plain_child(scene, try_with_a_thread);
+
+        scene_clear(scene);
+        if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGSYS) {
+                fail_msg("not killed, wait status %#x", (unsigned) status);
+        }
+}
+
 static int try_abort(Scene *scene) {
         abort();
 }
@@ -317,6 +358,7 @@ int main(void) {
 #ifdef __x86_64__
                 TEST(test_other_architectures),
 #endif
+                TEST(test_a_forgotten_thread_is_confined_and_ends_all),
                 TEST(test_abort_is_seen_as_such),
         };
 

@@ -33,6 +33,7 @@ static void test_opening_again_changes_nothing(void **state) {
         fd = doorbells_fd(doorbells, 100, 1);
         assert_int_not_equal(fd, doorbells_fd(doorbells, 100, 0));
         assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+        assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
         assert_int_equal(doorbells_open(doorbells, 100), 0);
         assert_int_equal(doorbells_fd(doorbells, 100, 1), fd);
         talloc_free(doorbells);

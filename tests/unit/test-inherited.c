@@ -23,6 +23,12 @@ static char *describe(void *ctx, const Inherited *inherited) {
         char *text = talloc_asprintf(ctx, "%s%s", inherited->listener ? "listener" : "",
                                      inherited->control ? " control" : "");
 
+        /* systemd passes sockets that wait, and whoever connected may be gone when it is accepted. */
+        if ((inherited->listener && !(fcntl(fd_get(inherited->listener), F_GETFL) & O_NONBLOCK)) ||
+            (inherited->control && !(fcntl(fd_get(inherited->control), F_GETFL) & O_NONBLOCK))) {
+                text = talloc_asprintf_append(text, " (blocking)");
+        }
+
         for (size_t i = 0; i < inherited->n_stored; i++) {
                 char name[FDNAME_SIZE];
 

@@ -4,13 +4,20 @@
 #include "service/server/peercred.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
+#include <linux/sched.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <systemd/sd-login.h>
 #include <unistd.h>
@@ -105,6 +112,7 @@ static void test_unit_of_a_cgroup(void **state) {
                 { "/a/payload", "/a/payload", NULL },
                 { "/a/payload", "/a/payload2.slice/b.service", NULL },
                 { "/a/payload", "/b.service", NULL },
+                { "/a/payload", "/x/payload/system.slice/b.service", NULL },
         };
 
         for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
@@ -227,6 +235,164 @@ static void test_a_peer_that_is_gone_is_not_looked_for_by_its_pid(void **state) 
         assert_int_equal(pidfd_when_kernel_says(EMFILE), -EMFILE);
 }
 
+/* A peer whose unit cannot be asked for must not be taken for one that has none. */
+static void test_want_of_descriptors_is_no_answer(void **state) {
+        int status;
+        pid_t child = fork();
+
+        if (child == 0) {
+                const struct rlimit limit = { .rlim_cur = 20, .rlim_max = 20 };
+                Credentials *credentials;
+                int pair[2], r = -EBADF;
+
+                if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0 &&
+                    setrlimit(RLIMIT_NOFILE, &limit) == 0) {
+                        while (dup(0) >= 0) {
+                        }
+                        r = peercred_read(*state, pair[0], "", &credentials);
+                }
+                _exit(r < 0 ? -r : 0);
+        }
+        assert_true(waitpid(child, &status, 0) == child && WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), EMFILE);
+}
+
+/* A cgroup that looks like a unit's. False: not on this machine. */
+static bool unit_make(void *ctx, char **ret_unit, char **ret_directory) {
+        static const char *const roots[] = { "/sys/fs/cgroup/systemd", "/sys/fs/cgroup" };
+
+        for (size_t i = 0; i < sizeof(roots) / sizeof(*roots); i++) {
+                char *procs = talloc_asprintf(ctx, "%s/cgroup.procs", roots[i]);
+                bool is_root = access(procs, W_OK) == 0;
+
+                talloc_free(procs);
+                *ret_unit = talloc_asprintf(ctx, "ivshmem-test-%d.service", getpid());
+                *ret_directory = talloc_asprintf(ctx, "%s/%s", roots[i], *ret_unit);
+                if (is_root && mkdir(*ret_directory, 0755) == 0) {
+                        return true;
+                }
+                talloc_free(*ret_unit);
+                talloc_free(*ret_directory);
+        }
+        return false;
+}
+
+static bool unit_enter(const char *directory) {
+        char path[256];
+        int procs;
+
+        snprintf(path, sizeof(path), "%s/cgroup.procs", directory);
+        procs = open(path, O_WRONLY);
+        return write(procs, "0", 1) == 1;
+}
+
+/* In a child: goes there, says so whether or not it could, and waits until the parent closes its end. */
+static _Noreturn void live_there(const char *directory, const struct sockaddr_un *address, int end) {
+        int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+        bool entered = unit_enter(directory);
+        bool connected = connect(fd, (const struct sockaddr *) address, sizeof(sa_family_t) + 6) == 0;
+        char byte;
+
+        _exit(!entered || !connected || read(end, &byte, 1) != 0);
+}
+
+/* A child with this PID, or any for 0. Negative errno. */
+static pid_t fork_as(pid_t pid) {
+        struct clone_args args = {
+                .exit_signal = SIGCHLD,
+                .set_tid = pid > 0 ? (uint64_t) (uintptr_t) &pid : 0,
+                .set_tid_size = pid > 0,
+        };
+        long child = syscall(SYS_clone3, &args, sizeof(args));
+
+        return child < 0 ? -errno : (pid_t) child;
+}
+
+typedef struct Lodger {
+        pid_t pid;
+        int peer; /* its connection */
+        int end;
+} Lodger;
+
+/* Negative errno: there cannot be one. */
+static int lodger_start(Lodger *lodger, const char *directory, pid_t pid) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        socklen_t length = sizeof(address);
+        int ends[2], listener = socket(AF_UNIX, SOCK_STREAM, 0);
+
+        /* An abstract address of the kernel's choice, of six bytes. */
+        if (pipe(ends) < 0 || bind(listener, (struct sockaddr *) &address, sizeof(sa_family_t)) < 0 ||
+            getsockname(listener, (struct sockaddr *) &address, &length) < 0 || listen(listener, 1) < 0) {
+                return -errno;
+        }
+        lodger->pid = fork_as(pid);
+        if (lodger->pid == 0) {
+                close(ends[1]);
+                live_there(directory, &address, ends[0]);
+        }
+        lodger->peer = lodger->pid < 0 ? -1 : accept(listener, NULL, NULL);
+        lodger->end = ends[1];
+        close(ends[0]);
+        close(listener);
+        return lodger->pid < 0 ? lodger->pid : 0;
+}
+
+/* Its exit status. */
+static int lodger_end(const Lodger *lodger) {
+        int status;
+
+        close(lodger->end);
+        return waitpid(lodger->pid, &status, 0) == lodger->pid && WIFEXITED(status) ? WEXITSTATUS(status)
+                                                                                    : 0xff;
+}
+
+/* Asserts nothing, for there is something to be put away. */
+static char *unit_of(void *ctx, int socket) {
+        Credentials *credentials;
+
+        if (peercred_read(ctx, socket, "", &credentials) < 0) {
+                return talloc_strdup(ctx, "an error");
+        }
+        return talloc_steal(ctx, (char *) (uintptr_t) credentials->unit);
+}
+
+/* What a process is in counts while it lives: then its PID is given to another one, which is in that unit. */
+static void test_the_unit_is_not_that_of_the_next_process_with_the_pid(void **state) {
+        char *unit, *directory, *living = NULL, *gone = NULL, *next = NULL;
+        int started, reused = -ECHILD, status = 0, last = 0;
+        Lodger first, second;
+
+        if (!unit_make(*state, &unit, &directory)) {
+                print_message("no cgroup can be made here\n");
+                skip();
+        }
+        started = lodger_start(&first, directory, 0);
+        if (started == 0) {
+                living = unit_of(*state, first.peer);
+                status = lodger_end(&first);
+                reused = lodger_start(&second, directory, first.pid);
+        }
+        if (reused == 0) {
+                gone = unit_of(*state, first.peer);
+                next = unit_of(*state, second.peer);
+                last = lodger_end(&second);
+        }
+        assert_int_equal(rmdir(directory), 0);
+        assert_true(started == 0 && status == 0 && last == 0);
+        assert_non_null(living);
+        assert_string_equal(living, unit);
+        assert_null(gone);
+        if (reused < 0) {
+                print_message("no PID can be chosen here: %s\n", strerror(-reused));
+        } else {
+                assert_non_null(next);
+                assert_string_equal(next, unit);
+                close(second.peer);
+        }
+        close(first.peer);
+        talloc_free_children(*state);
+}
+
 /* ---- Of a process that somebody names ---- */
 
 static Credentials *named(void *ctx, uint32_t uid, int32_t pid) {
@@ -328,6 +494,8 @@ int main(void) {
                 TEST(test_a_process_that_is_the_one),
                 TEST(test_a_process_that_cannot_be_the_one),
                 TEST(test_a_peer_that_is_gone_is_not_looked_for_by_its_pid),
+                TEST(test_want_of_descriptors_is_no_answer),
+                TEST(test_the_unit_is_not_that_of_the_next_process_with_the_pid),
         };
 
         return cmocka_run_group_tests_name("peercred", tests, NULL, NULL);
