@@ -12,10 +12,16 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <talloc.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "policy/ivshmem-server-syscalls.h"
 #include "service/base/error.h"
+#include "service/server/stop-signals.h"
+
+/* How long servers wait for each other that start at the same time: each needs next to nothing. */
+#define LOCK_PAUSE_NSEC (10 * 1000 * 1000)
+#define LOCK_TRIES 300U
 
 static int fail(void *ctx, char **ret_error, const char *path, int r, const char *why) {
         *ret_error = talloc_asprintf(ctx, "Cannot listen on %s: %s", path, why ?: strerror(-r));
@@ -64,6 +70,26 @@ static int bind_and_listen(int fd, OwnFile *file, const struct sockaddr_un *addr
         return r < 0 ? r : errno_or(listen(fd, LISTEN_BACKLOG));
 }
 
+/* Anybody who may read a directory can hold its lock, in /tmp above all, and must not keep servers from starting without a
+ * word. */
+static int directory_lock(int directory) {
+        static const struct timespec pause = { .tv_nsec = LOCK_PAUSE_NSEC };
+
+        for (unsigned tries = 0; flock(directory, LOCK_EX | LOCK_NB) < 0; tries++) {
+                if (errno != EWOULDBLOCK) {
+                        return errno_negative();
+                }
+                if (stop_signals_came()) {
+                        return -ECANCELED;
+                }
+                if (tries >= LOCK_TRIES) {
+                        return -EBUSY;
+                }
+                nanosleep(&pause, NULL);
+        }
+        return 0;
+}
+
 /* Two servers that start at the same time must not take each other's new socket for a stale one: the directory is
  * locked meanwhile. */
 static int replace_and_bind(int fd, OwnFile *file, const char *path, uint32_t mode) {
@@ -74,7 +100,7 @@ static int replace_and_bind(int fd, OwnFile *file, const char *path, uint32_t mo
                 return -ENAMETOOLONG;
         }
         memcpy(address.sun_path, path, strlen(path) + 1);
-        r = errno_or(flock(directory, LOCK_EX));
+        r = directory_lock(directory);
         if (r < 0) {
                 return r;
         }
@@ -91,6 +117,8 @@ static int replace_and_bind(int fd, OwnFile *file, const char *path, uint32_t mo
 
 static const char *explain(int r) {
         switch (r) {
+        case -EBUSY:
+                return "another process holds a lock on its directory (/proc/locks has it); end that, or choose another path";
         case -EADDRINUSE:
                 return "another server listens there; stop it first, or choose another path";
         case -EEXIST:

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -117,6 +118,26 @@ static void test_paths_that_cannot_be(void **state) {
         place_end(place);
 }
 
+/* Others may hold it for a moment, or for ever. */
+static void test_a_directory_that_is_locked(void **state) {
+        Place *place = place_new(*state);
+        int directory = open(place->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        OwnFile *file;
+
+        assert_int_equal(flock(directory, LOCK_EX), 0);
+        expect_refused(
+                place, -EBUSY,
+                "another process holds a lock on its directory (/proc/locks has it); end that, or choose "
+                "another path");
+        assert_int_equal(access(place->path, F_OK), -1);
+        assert_int_equal(flock(directory, LOCK_UN), 0);
+        open_listener(place, 0, &file);
+        /* It is not kept. */
+        assert_int_equal(flock(directory, LOCK_EX | LOCK_NB), 0);
+        close(directory);
+        place_end(place);
+}
+
 static void test_somebody_elses_file_is_not_removed(void **state) {
         Place *place = place_new(*state);
         OwnFile *file;
@@ -139,6 +160,7 @@ int main(void) {
                 TEST(test_a_live_socket_is_left_alone_and_not_woken),
                 TEST(test_a_file_that_is_no_socket_is_left_alone),
                 TEST(test_paths_that_cannot_be),
+                TEST(test_a_directory_that_is_locked),
                 TEST(test_somebody_elses_file_is_not_removed),
         };
 
