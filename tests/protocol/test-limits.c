@@ -4,9 +4,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/lib/process.h"
 #include "tests/protocol/served.h"
 
 static void test_403_without_a_rule_only_root_may_join(void **state) {
@@ -210,6 +214,162 @@ static void test_descriptors_in_flight_are_not_used_up_by_stuck_peers(void **sta
         served_end(served);
 }
 
+/* Another process of the server's user, which has more descriptors in flight than the server may have. */
+typedef struct Hog {
+        pid_t pid;
+        int end; /* it goes when this is closed */
+} Hog;
+
+/* In the child: 253 descriptors are what one message takes. */
+static bool put_in_flight(uint32_t uid, size_t n_messages) {
+        static int fds[253];
+        union {
+                struct cmsghdr header;
+                char bytes[CMSG_SPACE(sizeof(fds))];
+        } control = { .header = { .cmsg_level = SOL_SOCKET,
+                                  .cmsg_type = SCM_RIGHTS,
+                                  .cmsg_len = CMSG_LEN(sizeof(fds)) } };
+        struct iovec iov = { .iov_base = (char[]){ 0 }, .iov_len = 1 };
+        struct msghdr header = {
+                .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
+        };
+        bool sent = true;
+        int pair[2];
+
+        memcpy(CMSG_DATA(&control.header), fds, sizeof(fds));
+        if (setresuid(uid, uid, uid) < 0 || socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) < 0) {
+                return false;
+        }
+        for (size_t i = 0; i < n_messages && sent; i++) {
+                sent = sendmsg(pair[0], &header, 0) == 1;
+        }
+        return sent;
+}
+
+static Hog hog_start(size_t n_messages) {
+        const uint32_t uid = LONELY_UID;
+        int go[2], done[2];
+        char byte = 0;
+        Hog hog;
+
+        assert_int_equal(pipe(go), 0);
+        assert_int_equal(pipe(done), 0);
+        hog.pid = fork();
+        if (hog.pid == 0) {
+                close(go[1]);
+                byte = put_in_flight(uid, n_messages);
+                _exit(write(done[1], &byte, 1) != 1 || read(go[0], &byte, 1) != 0);
+        }
+        close(go[0]);
+        close(done[1]);
+        hog.end = go[1];
+        assert_int_equal(read(done[0], &byte, 1), 1);
+        assert_int_equal(byte, 1);
+        close(done[0]);
+        return hog;
+}
+
+static void hog_end(const Hog *hog) {
+        int status;
+
+        close(hog->end);
+        assert_int_equal(waitpid(hog->pid, &status, 0), hog->pid);
+        assert_int_equal(status, 0);
+}
+
+/* The kernel counts for the user as a whole. Who is short of descriptors in flight, by whosever doing, goes on when there are
+ * some again. */
+static void test_want_of_descriptors_in_flight_is_waited_out(void **state) {
+        const ServerOptions options = { .nofile = 256 };
+        Served *served = serve_dropin(*state, "1M", 4, &options);
+        Client *clients[4];
+        Hog hog;
+
+        clients[0] = join(served, CLIENT_NOTE);
+        hog = hog_start(2);
+        for (size_t i = 1; i < 4; i++) {
+                /* What takes no descriptor comes. */
+                clients[i] = connect_only(served, CLIENT_NOTE);
+                assert_int_equal(client_step(clients[i], NULL), CLIENT_OK);
+                assert_int_equal(client_step(clients[i], NULL), CLIENT_OK);
+        }
+        assert_int_equal(process_wait_asleep(served->server->pid), 0);
+        for (size_t i = 0; i < 4; i++) {
+                assert_false(client_has_input(clients[i]));
+        }
+        hog_end(&hog);
+        assert_views_exact(clients, 4, 4, /* star= */ false);
+        served_end(served);
+}
+
+/* How many messages a client has that does not read. */
+static size_t unread_of(const Client *client) {
+        int bytes;
+
+        assert_int_equal(ioctl(fd_get(client->socket), FIONREAD, &bytes), 0);
+        return (size_t) bytes / WIRE_MESSAGE_SIZE;
+}
+
+/* The same of a new one, once another one that came later is set up. */
+static size_t unread_when_stuck(Served *served) {
+        Client *stuck = connect_only(served, CLIENT_NOTE);
+        Client *later = join(served, CLIENT_NOTE);
+        size_t n = unread_of(stuck);
+
+        talloc_free(later);
+        talloc_free(stuck);
+        return n;
+}
+
+/* More join, one after the other, and all read what they are told. There are `others` beside them, who do not. */
+static void readers_join(Served *served, Client **readers, size_t n, size_t more, size_t others) {
+        for (size_t i = n; i < n + more; i++) {
+                readers[i] = join(served, CLIENT_NOTE);
+                for (size_t j = 0; j <= i; j++) {
+                        assert_int_equal(
+                                client_read_doorbells(readers[j], (i + 1 + others) * served->vectors),
+                                CLIENT_OK);
+                }
+        }
+}
+
+/* So many that the first window is as large as it can be unless something was counted that is not there. */
+#define MUCH_ROOM 16384U
+
+/* What is in flight is known: who has read, or has left, takes nothing away from what others may have unread. */
+static void test_room_in_flight_comes_back(void **state) {
+        const ServerOptions options = { .nofile = MUCH_ROOM };
+        Served *served = serve_dropin(*state, "1M", 8, &options);
+        Client *readers[46];
+        size_t before;
+
+        readers_join(served, readers, 0, 12, 0);
+        before = unread_when_stuck(served);
+        assert_in_range(before, 16, 64);
+        for (size_t i = 0; i < 300; i++) {
+                assert_int_equal(unread_when_stuck(served), before);
+        }
+        readers_join(served, readers, 12, 34, 0);
+        assert_int_equal(unread_when_stuck(served), before);
+        served_end(served);
+}
+
+/* Who reads much may have much unread meanwhile; not when it has stopped reading long after. */
+static void test_who_stops_reading_has_as_much_as_a_newcomer(void **state) {
+        const ServerOptions options = { .nofile = MUCH_ROOM };
+        Served *served = serve_dropin(*state, "1M", 8, &options);
+        Client *readers[36], *stops;
+        size_t of_a_newcomer;
+
+        readers_join(served, readers, 0, 12, 0);
+        of_a_newcomer = unread_when_stuck(served);
+        stops = join(served, CLIENT_NOTE);
+        /* Each is told after those who came before it, so that all have read means that it was told as well. */
+        readers_join(served, readers, 12, 24, 1);
+        assert_int_equal(unread_of(stops), of_a_newcomer);
+        served_end(served);
+}
+
 /* The lowest limit of descriptors with which such a domain starts: a server that has less says what it takes. */
 static uint32_t least_limit(void *ctx, const char *lines, uint32_t vectors) {
         Served *served = served_new(ctx, vectors);
@@ -289,6 +449,9 @@ int main(void) {
                 TEST(test_507_more_than_max_peers),
                 TEST(test_507_when_descriptors_run_out),
                 TEST(test_descriptors_in_flight_are_not_used_up_by_stuck_peers),
+                TEST(test_want_of_descriptors_in_flight_is_waited_out),
+                TEST(test_room_in_flight_comes_back),
+                TEST(test_who_stops_reading_has_as_much_as_a_newcomer),
                 TEST(test_a_full_domain_of_stuck_peers),
                 TEST(test_many_users),
         };
