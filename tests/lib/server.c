@@ -88,9 +88,16 @@ static int notify_listen(ServerProcess *server) {
 }
 
 /* A file, not a pipe: a server that logs much never waits for us. */
-static int log_create(ServerProcess *server) {
-        int fd = memfd_create("log", MFD_CLOEXEC);
+static int log_create(ServerProcess *server, bool deaf) {
+        int fd, ends[2];
 
+        if (deaf) {
+                if (pipe2(ends, O_CLOEXEC) < 0) {
+                        return errno_negative();
+                }
+                close(ends[0]);
+        }
+        fd = deaf ? ends[1] : memfd_create("log", MFD_CLOEXEC);
         return fd < 0 ? errno_negative() : fd_new(server, fd, &server->log);
 }
 
@@ -188,7 +195,7 @@ int server_spawn(const void *ctx, const ServerOptions *options, ServerProcess **
         talloc_set_destructor(server, server_destructor);
         r = notify_listen(server);
         if (r == 0) {
-                r = log_create(server);
+                r = log_create(server, options->deaf);
         }
         if (r == 0) {
                 r = server_fork(server, options);

@@ -28,7 +28,8 @@ struct ServerOptions {
         uint32_t nofile;              /* RLIMIT_NOFILE, soft and hard; 0: the one of this process */
         uint32_t uid;                 /* user and group it runs as; 0: root */
         bool follow;                  /* go on listening after READY=1, for server_wait_notify() */
-        int passed_fd;                /* passed as systemd does; 0: none */
+        bool deaf;     /* nobody reads what it writes: a pipe without a reader; server_log() is empty */
+        int passed_fd; /* passed as systemd does; 0: none */
         const char *passed_name;
 };
 

@@ -356,6 +356,7 @@ static void test_who_comes_while_it_stops_gets_an_answer(void **state) {
 
 /* A process that is not our child. It is killed with this object if it still runs then. */
 typedef struct Daemon {
+        pid_t pid;
         Fd *process;
 } Daemon;
 
@@ -374,9 +375,8 @@ static Daemon *daemon_of_pidfile(void *ctx, const char *path) {
         cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
 
         assert_true(read(fd, text, sizeof(text) - 1) > 0);
-        assert_int_equal(
-                fd_new(daemon, (int) syscall(SYS_pidfd_open, strtol(text, NULL, 10), 0), &daemon->process),
-                0);
+        daemon->pid = (pid_t) strtol(text, NULL, 10);
+        assert_int_equal(fd_new(daemon, (int) syscall(SYS_pidfd_open, daemon->pid, 0), &daemon->process), 0);
         assert_true(fd_get(daemon->process) >= 0);
         talloc_set_destructor(daemon, daemon_destructor);
         return daemon;
@@ -402,6 +402,8 @@ static void test_without_f_it_goes_to_the_background(void **state) {
 
         /* Whoever waited for the first process can connect now. */
         daemon = daemon_of_pidfile(served, pidfile);
+        /* What ends the session that it was started in does not end it. */
+        assert_int_equal(getsid(daemon->pid), daemon->pid);
         join(served, CLIENT_KEEP);
         assert_int_equal(daemon_signal(daemon, SIGTERM), 0);
         assert_int_equal(wait_input(fd_get(daemon->process)), 0);
@@ -419,111 +421,6 @@ static void test_what_fails_fails_before_it_goes_to_the_background(void **state)
                        served->socket);
         assert_false(exists(pidfile));
         served_end(served);
-}
-
-/* ---- While it runs ---- */
-
-static void reload(Served *served, const char *text) {
-        char *path;
-
-        assert_int_equal(scratch_write(served->scratch, "test.domain", text, &path), 0);
-        assert_int_equal(server_signal(served->server, SIGHUP), 0);
-        assert_int_equal(server_wait_notify(served->server, "READY=1"), SERVER_OK);
-}
-
-static void test_sighup_reloads_who_may_join(void **state) {
-        Served *served = serve_definition(*state, "", 1, &(ServerOptions){ .follow = true });
-
-        assert_int_equal(refusal_as(served, OTHER_UID), REFUSAL_NOT_PERMITTED);
-        reload(served, "[Domain]\nSize=1M\nVectors=1\n[Access]\nUser=54321\n");
-        join_as(served, CLIENT_KEEP, OTHER_UID);
-        served_end(served);
-}
-
-static void test_sighup_refuses_what_takes_a_restart(void **state) {
-        Served *served = serve_definition(*state, "", 1, &(ServerOptions){ .follow = true });
-        Client *clients[2];
-        struct stat st;
-
-        clients[0] = join(served, CLIENT_KEEP);
-        reload(served, "[Domain]\nSize=2M\nVectors=2\n[Access]\nUser=54321\n");
-        assert_non_null(strstr(server_log(served->server), "Size"));
-        assert_non_null(strstr(server_log(served->server), "Vectors"));
-        assert_int_equal(refusal_as(served, OTHER_UID), REFUSAL_NOT_PERMITTED);
-        clients[1] = join(served, CLIENT_KEEP);
-        assert_int_equal(fstat(fd_get(clients[1]->memory), &st), 0);
-        assert_int_equal(st.st_size, MIB);
-        assert_views_exact(clients, 2, 1, /* star= */ false);
-        served_end(served);
-}
-
-static void test_sighup_with_a_mistake_changes_nothing(void **state) {
-        Served *served = serve_definition(*state, "[Access]\nUser=54321\n", 1,
-                                          &(ServerOptions){ .follow = true });
-
-        reload(served, "[Domain]\nSize=1M\nVectors=1\nnonsense\n");
-        assert_non_null(strstr(server_log(served->server), "test.domain:4: "));
-        join_as(served, CLIENT_KEEP, OTHER_UID);
-        served_end(served);
-}
-
-static char *map(const Client *client) {
-        char *memory = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_SHARED, fd_get(client->memory), 0);
-
-        assert_ptr_not_equal(memory, MAP_FAILED);
-        return memory;
-}
-
-static void test_the_memory_is_wiped_when_the_last_one_left(void **state) {
-        Served *served = serve_definition(*state, "WipeWhenIdle=yes\n", 1, NULL);
-        Client *first = join(served, CLIENT_KEEP);
-        Client *second = join(served, CLIENT_KEEP);
-        char *memory = map(first);
-
-        memory[0] = 1;
-        memory[MIB - 1] = 2;
-        talloc_free(first);
-        first = join(served, CLIENT_KEEP);
-        assert_int_equal(memory[0], 1);
-        assert_int_equal(memory[MIB - 1], 2);
-
-        talloc_free(first);
-        talloc_free(second);
-        join(served, CLIENT_KEEP);
-        assert_int_equal(memory[0], 0);
-        assert_int_equal(memory[MIB - 1], 0);
-        munmap(memory, MIB);
-        served_end(served);
-}
-
-static void test_the_memory_stays_while_nobody_is_there(void **state) {
-        Served *served = serve_definition(*state, "", 1, NULL);
-        Client *client = join(served, CLIENT_KEEP);
-        char *memory = map(client);
-
-        memory[0] = 1;
-        munmap(memory, MIB);
-        talloc_free(client);
-        memory = map(join(served, CLIENT_KEEP));
-        assert_int_equal(memory[0], 1);
-        munmap(memory, MIB);
-        served_end(served);
-}
-
-static void test_until_idle_ends_with_the_last_peer(void **state) {
-        Served *served = serve_definition(*state, "Keep=until-idle\n", 1, NULL);
-        Client *first = join(served, CLIENT_KEEP);
-        Client *second = join(served, CLIENT_KEEP);
-        int status;
-
-        talloc_free(first);
-        first = join(served, CLIENT_KEEP);
-        talloc_free(first);
-        talloc_free(second);
-        assert_int_equal(server_wait_end(served->server, &status), 0);
-        assert_int_equal(status, 0);
-        assert_false(exists(served->socket));
-        talloc_free(served);
 }
 
 int main(void) {
@@ -548,12 +445,6 @@ int main(void) {
                 TEST(test_who_comes_while_it_stops_gets_an_answer),
                 TEST(test_without_f_it_goes_to_the_background),
                 TEST(test_what_fails_fails_before_it_goes_to_the_background),
-                TEST(test_sighup_reloads_who_may_join),
-                TEST(test_sighup_refuses_what_takes_a_restart),
-                TEST(test_sighup_with_a_mistake_changes_nothing),
-                TEST(test_the_memory_is_wiped_when_the_last_one_left),
-                TEST(test_the_memory_stays_while_nobody_is_there),
-                TEST(test_until_idle_ends_with_the_last_peer),
         };
 
         return protocol_tests_run("program", tests);
