@@ -99,17 +99,32 @@ int event_add_deferred(const void *ctx, Event *event, int64_t priority, sd_event
         return event_source_finish(source, r, priority, SD_EVENT_OFF, ret);
 }
 
-int event_add_timer(const void *ctx, Event *event, int64_t priority, sd_event_time_handler_t callback,
-                    void *userdata, EventSource **ret) {
+static int add_time(const void *ctx, Event *event, uint64_t accuracy, int64_t priority,
+                    sd_event_time_handler_t callback, void *userdata, EventSource **ret) {
         EventSource *source;
         int r = event_source_new(ctx, &source);
 
         if (r < 0) {
                 return r;
         }
-        r = sd_event_add_time(event->loop, &source->source, CLOCK_MONOTONIC, /* usec= */ 0,
-                              /* accuracy= */ 1000, callback, userdata);
+        r = sd_event_add_time(event->loop, &source->source, CLOCK_MONOTONIC, /* usec= */ 0, accuracy,
+                              callback, userdata);
         return event_source_finish(source, r, priority, SD_EVENT_OFF, ret);
+}
+
+int event_add_timer(const void *ctx, Event *event, int64_t priority, sd_event_time_handler_t callback,
+                    void *userdata, EventSource **ret) {
+        return add_time(ctx, event, /* accuracy= */ 1000, priority, callback, userdata, ret);
+}
+
+/* A timer that is due at once: it waits from when the loop sees that, and the loop looks at everything else then. */
+int event_add_turn(const void *ctx, Event *event, int64_t priority, sd_event_time_handler_t callback,
+                   void *userdata, EventSource **ret) {
+        return add_time(ctx, event, /* accuracy= */ 1, priority, callback, userdata, ret);
+}
+
+int event_source_arm_turn(EventSource *source) {
+        return event_source_arm_timer(source, 0);
 }
 
 int event_source_arm_once(EventSource *source) {

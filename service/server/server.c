@@ -116,7 +116,7 @@ static void server_wipe(Server *server) {
         server->wiped = 0;
         server->said_wipe_short = false;
         arrivals_pause(server->arrivals, PAUSE_WIPE, true);
-        (void) event_source_arm_once(server->wiping);
+        (void) event_source_arm_turn(server->wiping);
 }
 
 static void server_end(Server *server) {
@@ -133,7 +133,7 @@ static void server_wiped(Server *server) {
 }
 
 /* One slice of zeroes; newcomers wait until all is done, so that nobody sees what others left. */
-static int on_wipe(sd_event_source *source, void *userdata) {
+static int on_wipe(sd_event_source *source, uint64_t usec, void *userdata) {
         Server *server = talloc_get_type_abort(userdata, Server);
         int r = memory_wipe(server->domain.memory, server->wiped, WIPE_SLICE, &server->wiped);
 
@@ -150,7 +150,7 @@ static int on_wipe(sd_event_source *source, void *userdata) {
                 return sd_event_exit(server->event->loop, r);
         }
         if (server->wiped < memory_size(server->domain.memory)) {
-                return event_source_arm_once(server->wiping);
+                return event_source_arm_turn(server->wiping);
         }
         server_wiped(server);
         return 0;
@@ -368,8 +368,8 @@ static int server_add_sources(Server *server) {
                                     &server->status);
         }
         if (r >= 0) {
-                r = event_add_deferred(server, server->event, PRIORITY_NEWCOMER, on_wipe, server,
-                                       &server->wiping);
+                r = event_add_turn(server, server->event, PRIORITY_NEWCOMER, on_wipe, server,
+                                   &server->wiping);
         }
         if (r >= 0) {
                 r = notify_attach(server->notify, server->event);

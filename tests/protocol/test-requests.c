@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -177,6 +178,60 @@ static void test_open(void **state) {
         talloc_free(clients[1]);
         record = next_event(manager, CONTROL_LEFT);
         assert_int_equal(record.peer.vm_id, 1);
+        scene_end(scene);
+}
+
+static char *map_last_page(const Client *client) {
+        struct stat st;
+        char *page;
+
+        assert_int_equal(fstat(fd_get(client->memory), &st), 0);
+        page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd_get(client->memory),
+                    st.st_size - 4096);
+        assert_ptr_not_equal(page, MAP_FAILED);
+        return page;
+}
+
+/* One who comes while the server wipes what the last one left: so much, though none of it is there, that this takes thousands
+ * of turns of the event loop. */
+static Client *open_while_it_wipes(Scene *scene, Manager *manager) {
+        Client *last = join(scene->served, CLIENT_KEEP), *next;
+        char *page = map_last_page(last);
+
+        (void) next_event(manager, CONTROL_JOINED);
+        page[0] = 1;
+        munmap(page, 4096);
+        talloc_free(last);
+        assert_int_equal(
+                client_adopt(scene, ask_fd(manager, OPEN(OTHER_UID, OTHER_UID, 0)), CLIENT_KEEP, &next), 0);
+        return next;
+}
+
+static void test_open_while_memory_is_wiped(void **state) {
+        Scene *scene = scene_new(*state, "Size=64G\nWipeWhenIdle=yes\n" ACCESS_OTHERS, VECTORS);
+        Manager *manager = manage(scene, 0);
+        Client *client = open_while_it_wipes(scene, manager);
+        char *page;
+
+        while (!client->memory) {
+                assert_int_equal(client_step(client, NULL), CLIENT_OK);
+        }
+        page = map_last_page(client);
+        assert_int_equal(page[0], 0);
+        munmap(page, 4096);
+        scene_end(scene);
+}
+
+/* This would take minutes. Meanwhile the manager is answered, a signal heeded, and who waits is told: a QEMU must not find
+ * its connection just closed. */
+static void test_stop_while_memory_is_wiped(void **state) {
+        Scene *scene = scene_new(*state, "Size=256T\nWipeWhenIdle=yes\n" ACCESS_OTHERS, VECTORS);
+        Manager *manager = manage(scene, 0);
+        Client *client = open_while_it_wipes(scene, manager);
+
+        assert_int_equal(server_signal(scene->served->server, SIGTERM), 0);
+        assert_int_equal(client_step(client, NULL), CLIENT_FAILURE);
+        assert_int_equal(wire_decoder_refusal(client->decoder), REFUSAL_STOPPING);
         scene_end(scene);
 }
 
@@ -382,6 +437,8 @@ int main(void) {
                 TEST(test_ring),
                 TEST(test_ring_what_is_full),
                 TEST(test_open),
+                TEST(test_open_while_memory_is_wiped),
+                TEST(test_stop_while_memory_is_wiped),
                 TEST(test_open_for_who_may_not),
                 TEST(test_open_by_group),
                 TEST(test_memory),

@@ -171,6 +171,21 @@ struct Kind {
         unsigned most;
 };
 
+static bool is_close_on_exec(pid_t pid, const char *fd) {
+        char path[320], line[256];
+        unsigned flags = 0;
+        FILE *file;
+
+        snprintf(path, sizeof(path), "/proc/%d/fdinfo/%s", (int) pid, fd);
+        file = fopen(path, "re");
+        assert_non_null(file);
+        while (fgets(line, sizeof(line), file)) {
+                (void) sscanf(line, "flags: %o", &flags);
+        }
+        fclose(file);
+        return flags & O_CLOEXEC;
+}
+
 /* 0, 1 and 2 are the tests', and are not looked at. */
 static void check_descriptors(pid_t pid, const Kind *kinds, size_t n_kinds) {
         unsigned counts[16] = { 0 };
@@ -189,6 +204,9 @@ static void check_descriptors(pid_t pid, const Kind *kinds, size_t n_kinds) {
                         continue;
                 }
                 assert_true(readlinkat(dirfd(directory), entry->d_name, target, sizeof(target) - 1) > 0);
+                if (!is_close_on_exec(pid, entry->d_name)) {
+                        fail_msg("%s (%s) would outlive an exec", entry->d_name, target);
+                }
                 while (i < n_kinds && strncmp(target, kinds[i].prefix, strlen(kinds[i].prefix)) != 0) {
                         i++;
                 }
