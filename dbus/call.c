@@ -311,11 +311,22 @@ static void allow(Call *call) {
         }
 }
 
+/* Behind "StartDomain takes the right org.ivshmem1.manage". */
+static const char *const denials[_POLKIT_ANSWER_MAX] = {
+        [POLKIT_NO] = ", which polkit does not give",
+        [POLKIT_CHALLENGE] = "; interactive authentication gives it, if the caller allows that",
+        [POLKIT_ABSENT] = ", which only root has where there is no polkit",
+        [POLKIT_GONE] =
+                ", and polkit, which gives it, went away while it was asked; see 'systemctl status polkit'",
+        [POLKIT_FAILED] =
+                ", and polkit, which gives it, does not answer as it should; see 'systemctl status polkit'",
+};
+
 static void on_polkit(PolkitAnswer answer, const char *text, void *userdata) {
         Call *call = talloc_get_type_abort(userdata, Call);
 
         call->query = NULL;
-        if (answer == POLKIT_FAILED) {
+        if (answer == POLKIT_GONE || answer == POLKIT_FAILED) {
                 log_plain(LOG_WARNING, "Asking polkit about %s: %s",
                           authz_action(call->row, &call->question), text);
         }
@@ -324,16 +335,11 @@ static void on_polkit(PolkitAnswer answer, const char *text, void *userdata) {
         } else if (call->row->optional ||
                    (answer == POLKIT_ABSENT && authz_without_polkit(call->row, &call->question))) {
                 run(call);
-        } else if (answer == POLKIT_CHALLENGE) {
-                deny(call, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED,
-                     "; interactive authentication gives it, if the caller allows that");
-        } else if (answer == POLKIT_ABSENT) {
-                deny(call, SD_BUS_ERROR_ACCESS_DENIED, ", which only root has where there is no polkit");
-        } else if (answer == POLKIT_FAILED) {
-                deny(call, SD_BUS_ERROR_ACCESS_DENIED,
-                     ", and polkit, which gives it, does not answer as it should");
         } else {
-                deny(call, SD_BUS_ERROR_ACCESS_DENIED, ", which polkit does not give");
+                deny(call,
+                     answer == POLKIT_CHALLENGE ? SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED
+                                                : SD_BUS_ERROR_ACCESS_DENIED,
+                     denials[answer]);
         }
 }
 

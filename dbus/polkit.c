@@ -134,6 +134,12 @@ static bool means_absent(const sd_bus_error *error) {
         return false;
 }
 
+static PolkitAnswer read_error(const sd_bus_error *error) {
+        return means_absent(error)                                   ? POLKIT_ABSENT
+               : sd_bus_error_has_name(error, SD_BUS_ERROR_NO_REPLY) ? POLKIT_GONE
+                                                                     : POLKIT_FAILED;
+}
+
 static PolkitAnswer read_answer(sd_bus_message *message, const char **ret_text) {
         const sd_bus_error *error = sd_bus_message_get_error(message);
         int authorized, challenge;
@@ -141,7 +147,7 @@ static PolkitAnswer read_answer(sd_bus_message *message, const char **ret_text) 
         *ret_text = "";
         if (error) {
                 *ret_text = error->message ? error->message : error->name;
-                return means_absent(error) ? POLKIT_ABSENT : POLKIT_FAILED;
+                return read_error(error);
         }
         if (sd_bus_message_enter_container(message, 'r', "bba{ss}") < 0 ||
             sd_bus_message_read(message, "bb", &authorized, &challenge) < 0) {

@@ -28,6 +28,7 @@ typedef enum PolkitAnswer {
         POLKIT_NO,
         POLKIT_CHALLENGE, /* if somebody had authenticated; and we were not to ask for that */
         POLKIT_ABSENT,    /* there is no polkit */
+        POLKIT_GONE,      /* it went away while it was asked */
         POLKIT_FAILED,    /* it did not answer, or with an error */
         _POLKIT_ANSWER_MAX,
 } PolkitAnswer;
@@ -43,7 +44,7 @@ typedef struct PolkitQuestion {
         bool interactive;   /* somebody may be asked to authenticate, which takes as long as it takes */
 } PolkitQuestion;
 
-/* `text` says what went wrong with POLKIT_FAILED. The query is freed afterwards. */
+/* `text` says what went wrong with POLKIT_GONE and POLKIT_FAILED. The query is freed afterwards. */
 typedef void (*PolkitDone)(PolkitAnswer answer, const char *text, void *userdata);
 
 /* `changed` (rules have changed, what was granted may not be so any more) gets `userdata`. Negative errno. */

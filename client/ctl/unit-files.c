@@ -7,6 +7,7 @@
 #include "client/ctl/unit-files.h"
 
 
+#include "client/ctl/agent.h"
 #include "client/ctl/call.h"
 #include "client/ctl/connection.h"
 #include "client/ctl/human.h"
@@ -66,6 +67,23 @@ static ExitStatus find_all(Ctl *ctl) {
         return status;
 }
 
+/* systemd asks polkit who may, and passes on what the bus says when that goes away. */
+static ExitStatus ask_systemd(Ctl *ctl, sd_bus_message *message, const char *what, sd_bus_message **ret) {
+        cleanup_error sd_bus_error error = SD_BUS_ERROR_NULL;
+        int r;
+
+        agent_open(ctl);
+        r = sd_bus_call(ctl->connection->bus, message, ctl->patience, &error, ret);
+        if (r < 0 && sd_bus_error_has_name(&error, SD_BUS_ERROR_NO_REPLY)) {
+                return ctl_fail(
+                        STATUS_FAILED,
+                        "Failed to %s: polkit, which systemd asks, went away before it answered; see "
+                        "'systemctl status polkit'",
+                        what);
+        }
+        return r < 0 ? call_failed(ctl, what, &error, r) : STATUS_OK;
+}
+
 static ExitStatus send(Ctl *ctl, const Connection *connection, bool enable) {
         cleanup_message sd_bus_message *message = NULL, *reply = NULL;
         const char *what = enable ? "enable" : "disable";
@@ -82,7 +100,7 @@ static ExitStatus send(Ctl *ctl, const Connection *connection, bool enable) {
         if (r < 0) {
                 return call_failed(ctl, what, NULL, r);
         }
-        status = call_send(ctl, message, what, &reply);
+        status = ask_systemd(ctl, message, what, &reply);
         if (status != STATUS_OK) {
                 return status;
         }

@@ -196,6 +196,13 @@ static void step_refused(Step *step, const sd_bus_error *error) {
         if (step->optional && sd_bus_error_has_name(error, "org.freedesktop.systemd1.NoSuchUnit")) {
                 return;
         }
+        if (sd_bus_error_has_name(error, SD_BUS_ERROR_NO_REPLY)) {
+                /* systemd passes on what the bus says of polkit. */
+                job_fail(
+                        step->job,
+                        "polkit, which systemd asks, went away before it answered; see 'systemctl status polkit'");
+                return;
+        }
         if (sd_bus_error_has_name(error, "org.freedesktop.systemd1.UnitMasked")) {
                 step_masked(step, said);
                 return;

@@ -27,12 +27,12 @@ def same_error(hidden, missing, name):
     assert hidden.text.replace("ring", "NAME") == missing.text.replace("none", "NAME"), (hidden, missing)
 
 
-def check_refused(client, serial, name):
-    """That a call that was begun ends with this error."""
+def check_refused(client, serial, name, words=""):
+    """That a call that was begun ends with this error, which has these words."""
     try:
         result = client.finish(serial)
     except BusError as error:
-        assert error.name == name, error
+        assert error.name == name and words in error.text, error
     else:
         raise AssertionError(f"it was done: {result}")
 
@@ -294,7 +294,8 @@ def failures(scene, tap):
         serial = alice.begin("Start", **alice.domain("ring"))
         polkit.asked()
         scene.end_polkit()
-        check_refused(alice, serial, DENIED)
+        check_refused(alice, serial, DENIED, "went away while it was asked; see 'systemctl status polkit'")
+        assert root.property("ring", "State") == "stopped"
 
 
 def without(scene, tap):

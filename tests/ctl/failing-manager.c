@@ -5,7 +5,7 @@
  *
  *   ring     exists, has hostile text in its description
  *   refused  does not start, and has a unit with a journal
- *   slow     starts after having told of its progress
+ *   slow     starts after having told of its progress, and takes so long to be enabled that polkit goes away
  *   named    does not start, and has an error that names it, as those of a manager do
  *   secret   is denied by polkit
  *   locked   would need a password
@@ -167,6 +167,11 @@ static int on_systemd(sd_bus_message *message, void *userdata, sd_bus_error *err
         check(sd_bus_message_read(message, "s", &name), "read a unit file");
         if (strcmp(name, "ivshmem@secret.socket") == 0) {
                 return sd_bus_reply_method_errorf(message, SD_BUS_ERROR_ACCESS_DENIED, "Permission denied");
+        }
+        if (strcmp(name, "ivshmem@slow.socket") == 0) {
+                return sd_bus_reply_method_errorf(
+                        message, SD_BUS_ERROR_NO_REPLY,
+                        "Message recipient disconnected from message bus without replying");
         }
         return enable ? sd_bus_reply_method_return(message, "ba(sss)", 1, 1, "symlink", "/etc/wanted", name)
                       : sd_bus_reply_method_return(message, "a(sss)", 1, "unlink", "/etc/wanted", "");

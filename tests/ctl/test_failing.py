@@ -104,6 +104,9 @@ def unit_files(stage, tap):
         stage.ctl("enable", "nobody").bad(NO_SUCH_DOMAIN, "nobody")
         stage.ctl("enable", "--now", "refused").bad(FAILED, "Failed to start domain refused")
 
+    with tap.case("polkit that goes away while systemd asks it is said to be that"):
+        stage.ctl("enable", "slow").bad(FAILED, "Failed to enable: polkit, which systemd asks, went away", "systemctl status polkit")
+
 
 def far_away(stage, tap):
     with tap.case("-H asks the manager of another machine, through ssh"):

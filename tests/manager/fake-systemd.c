@@ -400,6 +400,10 @@ static int refuse(const char *name, sd_bus_error *error) {
         if (strcmp(world.plan, "no-unit") == 0) {
                 return sd_bus_error_set(error, SYSTEMD ".NoSuchUnit", "Unit is not loaded.");
         }
+        if (strcmp(world.plan, "no-polkit") == 0) {
+                return sd_bus_error_set(error, SD_BUS_ERROR_NO_REPLY,
+                                        "Message recipient disconnected from message bus without replying");
+        }
         if (strcmp(world.plan, "masked") == 0) {
                 return sd_bus_error_setf(error, SYSTEMD ".UnitMasked", "Unit %s is masked.", name);
         }

@@ -24,7 +24,7 @@ void fake_bus_stop(FakeSystemd *fake);
 void fake_systemd_start(FakeSystemd *fake);
 void fake_systemd_stop(FakeSystemd *fake);
 
-/* How the next jobs end: a result of JobRemoved; "hold": not; "denied", "no-unit", "masked", "broken": an error instead. */
+/* How the next jobs end: a result of JobRemoved; "hold": not; "denied", "no-unit", "masked", "no-polkit", "broken": an error instead. */
 void fake_plan(FakeSystemd *fake, const char *how);
 
 /* A unit is in this state now, and it is told. */
