@@ -73,6 +73,7 @@ static bool is_from_systemd(const Systemd *systemd, sd_bus_message *message) {
 
 static void set_owner(Systemd *systemd, const char *name) {
         TALLOC_FREE(systemd->owner);
+        systemd->reloading = false;
         systemd->owner = talloc_strdup(systemd->slots, name);
 }
 
@@ -365,13 +366,14 @@ static int on_properties(sd_bus_message *message, void *userdata, sd_bus_error *
         return 0;
 }
 
+/* What a reload takes away for good is not in the list that is read after it. */
 static int on_unit_removed(sd_bus_message *message, void *userdata, sd_bus_error *error) {
         Systemd *systemd = talloc_get_type_abort(userdata, Systemd);
         LauncherState stopped = { .state = DOMAIN_STOPPED, .status = "" };
         char domain[DOMAIN_NAME_MAX + 1];
         const char *name;
 
-        if (is_from_systemd(systemd, message) &&
+        if (is_from_systemd(systemd, message) && !systemd->reloading &&
             sd_bus_message_read_basic(message, SD_BUS_TYPE_STRING, &name) >= 0 &&
             units_domain_of_name(name, domain, sizeof(domain)) && units_find(systemd->units, domain)) {
                 units_remove(systemd->units, domain);
@@ -407,8 +409,12 @@ static int on_reloading(sd_bus_message *message, void *userdata, sd_bus_error *e
         Systemd *systemd = talloc_get_type_abort(userdata, Systemd);
         int active;
 
-        if (is_from_systemd(systemd, message) &&
-            sd_bus_message_read_basic(message, SD_BUS_TYPE_BOOLEAN, &active) >= 0 && !active) {
+        if (!is_from_systemd(systemd, message) ||
+            sd_bus_message_read_basic(message, SD_BUS_TYPE_BOOLEAN, &active) < 0) {
+                return 0;
+        }
+        systemd->reloading = active;
+        if (!active) {
                 (void) list_later(systemd);
         }
         return 0;

@@ -40,9 +40,10 @@ struct Unit {
 struct Systemd {
         Event *event;
         LauncherObserver observer;
-        sd_bus *bus; /* NULL: not connected */
-        void *slots; /* what hangs on the connection */
-        char *owner; /* who systemd is on the bus; NULL: not known yet */
+        sd_bus *bus;    /* NULL: not connected */
+        void *slots;    /* what hangs on the connection */
+        char *owner;    /* who systemd is on the bus; NULL: not known yet */
+        bool reloading; /* it takes all units down, and up again */
         EventSource *retry;
         uint64_t retry_usec;
         Units *units;

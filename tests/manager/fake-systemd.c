@@ -345,6 +345,13 @@ static int on_reload(sd_bus_message *message, void *userdata, sd_bus_error *erro
         sd_bus *bus = sd_bus_message_get_bus(message);
 
         must(sd_bus_emit_signal(bus, MANAGER_PATH, MANAGER, "Reloading", "b", 1));
+        for (size_t i = 0; i < world.n_units; i++) {
+                char *path = path_of(world.units[i].name);
+
+                must(sd_bus_emit_signal(bus, MANAGER_PATH, MANAGER, "UnitRemoved", "so", world.units[i].name,
+                                        path));
+                free(path);
+        }
         must(sd_bus_emit_signal(bus, MANAGER_PATH, MANAGER, "Reloading", "b", 0));
         return sd_bus_reply_method_return(message, "");
 }

@@ -44,7 +44,7 @@ void fake_end_job(FakeSystemd *fake, const char *unit);
 /* The unit is unloaded. */
 void fake_forget(FakeSystemd *fake, const char *unit);
 
-/* Says that it has reloaded. */
+/* Reloads: takes all units down, as it says, and up again, and says that it has reloaded. */
 void fake_reload(FakeSystemd *fake);
 
 /* What was called since the last time, a call a line. A chunk of `fake`. */

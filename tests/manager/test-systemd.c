@@ -313,6 +313,7 @@ static void test_reload(void **state) {
         Scene *scene = scene_new(*state);
 
         fake_set(scene->fake, "ivshmem@ring.service", "active", "", "success", 5);
+        fake_set(scene->fake, "ivshmem@kept.service", "active", "", "success", 7);
         fake_set(scene->fake, "ivshmem@gone.service", "active", "", "success", 6);
         wait_for(scene, "gone running 6");
         forget(scene);
@@ -321,6 +322,8 @@ static void test_reload(void **state) {
         fake_reload(scene->fake);
         wait_for(scene, "ring failed");
         wait_for(scene, "new running");
+        wait_for(scene, "kept running 7");
+        assert_null(strstr(scene->heard, "stopped"));
         scene_free(scene);
 }
 
