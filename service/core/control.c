@@ -92,7 +92,7 @@ static const Field fields[] = {
         NUMBER(HAS(CONTROL_DOMAIN), domain.messages_sent, 0, UINT64_MAX),
         NUMBER(HAS(CONTROL_DOMAIN), domain.definition_removed, 0, 1),
 
-        TEXT(HAS(CONTROL_LEFT) | HAS(CONTROL_REFUSED) | HAS(CONTROL_REPLY), text),
+        TEXT(HAS(CONTROL_DOMAIN) | HAS(CONTROL_LEFT) | HAS(CONTROL_REFUSED) | HAS(CONTROL_REPLY), text),
 };
 
 #define FOREACH_FIELD(field) \

@@ -42,7 +42,7 @@ typedef struct ControlRecord ControlRecord;
 
 typedef enum ControlKind {
         /* from the server */
-        CONTROL_DOMAIN,  /* .domain */
+        CONTROL_DOMAIN,  /* .domain, .text: what the server says of it in a line */
         CONTROL_PEER,    /* .peer: connected when the link began */
         CONTROL_SYNCED,  /* the picture is whole */
         CONTROL_JOINED,  /* .peer */

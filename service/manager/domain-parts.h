@@ -30,6 +30,7 @@ struct Domain {
         /* what the launcher says */
         DomainState state;
         char *status;
+        bool status_is_told; /* by the server, for the launcher hears nothing from it */
         uint32_t main_pid;
         uint64_t since;
         uint64_t loaded;
@@ -51,3 +52,6 @@ bool domain_is_active(const Domain *domain);
 /* Takes over what the store or the launcher says, and returns what has changed by it. -ENOMEM leaves it as it was. */
 int domain_take_entry(Domain *domain, StoreEntry *entry, DomainChanges *ret);
 int domain_take_state(Domain *domain, const LauncherState *state, DomainChanges *ret);
+
+/* What the server says over the control link; it counts as long as the launcher has nothing to say. */
+int domain_take_status(Domain *domain, const char *text, DomainChanges *ret);

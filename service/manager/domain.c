@@ -199,21 +199,41 @@ int domain_take_entry(Domain *domain, StoreEntry *entry, DomainChanges *ret) {
         return 0;
 }
 
+static int set_status(Domain *domain, const char *text, DomainChanges *ret) {
+        char *status;
+
+        if (text_equal(domain->status, text)) {
+                return 0;
+        }
+        status = talloc_strdup(domain, text);
+        if (!status) {
+                return -ENOMEM;
+        }
+        text_make_plain(status);
+        talloc_free(domain->status);
+        domain->status = status;
+        *ret |= DOMAIN_CHANGED_STATUS;
+        return 0;
+}
+
+int domain_take_status(Domain *domain, const char *text, DomainChanges *ret) {
+        return domain->status_is_told ? set_status(domain, text, ret) : 0;
+}
+
 int domain_take_state(Domain *domain, const LauncherState *state, DomainChanges *ret) {
         DefinitionState before = domain_definition_state(domain);
+        bool is_told = state->state == DOMAIN_RUNNING && !*state->status;
         DomainChanges changes = 0;
 
-        if (!text_equal(domain->status, state->status)) {
-                char *status = talloc_strdup(domain, state->status);
+        /* What it has told already stays. */
+        if (!is_told || !domain->status_is_told) {
+                int r = set_status(domain, state->status, &changes);
 
-                if (!status) {
-                        return -ENOMEM;
+                if (r < 0) {
+                        return r;
                 }
-                text_make_plain(status);
-                talloc_free(domain->status);
-                domain->status = status;
-                changes |= DOMAIN_CHANGED_STATUS;
         }
+        domain->status_is_told = is_told;
         if (domain->state != state->state || domain->main_pid != state->main_pid ||
             domain->since != state->since) {
                 /* The progress depends on the state. */

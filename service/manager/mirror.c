@@ -125,14 +125,21 @@ static int take_refused(Mirror *mirror, const ControlRecord *record) {
 static int take_domain(Mirror *mirror, const ControlRecord *record) {
         Domain *domain = mirror->domain;
         DefinitionState before = domain_definition_state(domain);
+        DomainChanges changes = DOMAIN_CHANGED_COUNTERS;
+        int r;
 
         if (strcmp(record->domain.name, domain->name) != 0) {
                 return -EBADMSG;
         }
+        r = domain_take_status(domain, record->text, &changes);
+        if (r < 0) {
+                return r;
+        }
         domain->counters = record->domain;
-        manager_tell(domain,
-                     DOMAIN_CHANGED_COUNTERS |
-                             (domain_definition_state(domain) != before ? DOMAIN_CHANGED_DEFINITION : 0));
+        if (domain_definition_state(domain) != before) {
+                changes |= DOMAIN_CHANGED_DEFINITION;
+        }
+        manager_tell(domain, changes);
         return 0;
 }
 

@@ -4,6 +4,7 @@
 #include "service/server/control-record.h"
 
 #include "service/server/memory.h"
+#include "service/server/status.h"
 
 ControlRecord control_domain_record(const Domain *domain) {
         ControlRecord record = {
@@ -24,8 +25,11 @@ ControlRecord control_domain_record(const Domain *domain) {
                         .definition_removed = domain->definition_removed,
                 },
         };
+        char status[STATUS_TEXT_MAX];
 
+        status_format(domain, status);
         control_text_set(record.domain.name, sizeof(record.domain.name), domain->name);
+        control_text_set(record.text, sizeof(record.text), status);
         return record;
 }
 

@@ -35,5 +35,6 @@ struct Domain {
         bool anyone;             /* drop-in form: who can open the socket is admitted */
         bool stopping;           /* newcomers are refused */
         bool definition_removed; /* its file is gone */
+        char *not_taken; /* why the definition that there is is not the one that is served; NULL: it is */
         Counters counters;
 };

@@ -29,6 +29,7 @@
 #include "service/server/record.h"
 #include "service/server/refused.h"
 #include "service/server/requests.h"
+#include "service/server/status.h"
 #include "service/server/succession.h"
 #include "service/server/tenant.h"
 #include "service/server/watch.h"
@@ -46,7 +47,6 @@ struct Server {
         Domain domain;
         Source source;
         OwnFile *socket_file;
-        char *not_taken; /* why the definition that there is is not the one that is served; NULL: it is */
         bool drop_in;
         bool verbose;
         bool said_noteworthy;
@@ -94,13 +94,10 @@ static void server_changed(Server *server) {
 }
 
 static void server_tell_status(const Server *server) {
-        notify_status(server->notify, "%" PRIu32 " of %" PRIu32 " peer%s, %s%s%s",
-                      peers_count(server->peers), seats_max(server->domain.seats),
-                      plural(seats_max(server->domain.seats)), memory_describe(server->domain.memory),
-                      server->domain.definition_removed ? "; the definition was removed"
-                      : server->not_taken               ? "; served as before, for the definition is wrong: "
-                                                        : "",
-                      server->not_taken ?: "");
+        char text[STATUS_TEXT_MAX];
+
+        status_format(&server->domain, text);
+        notify_status(server->notify, "%s", text);
 }
 
 static int on_status(sd_event_source *source, uint64_t usec, void *userdata) {
@@ -245,7 +242,7 @@ static ControlResult server_take_definition(Server *server, void *ctx, Definitio
                         LOG_WARNING,
                         "The definition cannot be kept for a server after this one, which has the one before");
         }
-        TALLOC_FREE(server->not_taken);
+        TALLOC_FREE(server->domain.not_taken);
         server_changed(server);
         return CONTROL_OK;
 }
@@ -258,7 +255,7 @@ static void on_definition(bool exists, void *userdata) {
                 return;
         }
         server->domain.definition_removed = !exists;
-        TALLOC_FREE(server->not_taken);
+        TALLOC_FREE(server->domain.not_taken);
         log_record(LOG_NOTICE, MESSAGE_DEFINITION_REMOVED, NULL, 0,
                    exists ? "There is a definition again"
                           : "The definition was removed; the domain goes on as it is until it is stopped");
@@ -462,8 +459,8 @@ static int server_watch(Server *server, const ServerParts *parts) {
                 return r;
         }
         if (parts->not_taken) {
-                server->not_taken = talloc_strdup(server, parts->not_taken);
-                if (!server->not_taken) {
+                server->domain.not_taken = talloc_strdup(server, parts->not_taken);
+                if (!server->domain.not_taken) {
                         return -ENOMEM;
                 }
         }

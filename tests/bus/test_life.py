@@ -122,6 +122,7 @@ def restarts(scene, tap):
         until(lambda: root.property("ring", "State") == "running", "the successor finds the domain")
         assert root.property("ring", "MainPID") == pid
         until(lambda: root.property("ring", "NPeers") == 1, "and its peer")
+        assert root.property("ring", "StatusText") == "1 of 16 peers, 1M in 4K pages"
         assert root.call("ListPeers", **root.domain("ring"))[0][0][2] == os.geteuid()
         os.close(peer)
         until(lambda: root.property("ring", "NPeers") == 0, "and hears that it leaves")

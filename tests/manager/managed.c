@@ -72,6 +72,9 @@ static void on_changed(Domain *domain, DomainChanges changes, void *userdata) {
                 hear(userdata, "definition %s %s", domain_name(domain),
                      definition_state_names[domain_definition_state(domain)]);
         }
+        if (changes & DOMAIN_CHANGED_STATUS) {
+                hear(userdata, "status %s %s", domain_name(domain), domain_status(domain));
+        }
         if (changes & DOMAIN_CHANGED_COUNTERS) {
                 hear(userdata, "counters %s %" PRIu32, domain_name(domain),
                      domain_counters(domain)->n_peers);

@@ -353,12 +353,15 @@ static void test_new_manager(void **state) {
         assert_true(manager_is_busy(managed->manager));
         managed_forget(managed);
         managed_wait(managed, "joined ring 0");
+        assert_string_equal(domain_status(domain), "1 of 2 peers, 64K in 4K pages");
         peers = domain_peers(domain, &n);
         assert_int_equal(n, 1);
         assert_int_equal(peers[0]->pid, getpid());
         second = joined(managed, domain, 2);
         managed_wait(managed, "joined ring 1");
+        managed_wait(managed, "status ring 2 of 2 peers, 64K in 4K pages");
         assert_true(managed_stop(managed, "ring"));
+        assert_string_equal(domain_status(domain), "");
         assert_int_equal(client_read_to_end(client), CLIENT_END);
         assert_int_equal(domain_state(domain), DOMAIN_STOPPED);
         talloc_free(client);
