@@ -20,6 +20,7 @@ static void on_end(const char *what, void *userdata) {
 }
 
 static void on_released(void *userdata) {
+        ((Stage *) userdata)->released = true;
 }
 
 static int stage_destructor(Stage *stage) {

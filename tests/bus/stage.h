@@ -18,6 +18,7 @@ struct Stage {
         Bus *bus;
         sd_bus *client;
         bool idle; /* as was told last */
+        bool released;
 };
 
 /* -errno; with one client. */

@@ -105,6 +105,24 @@ static void test_a_start_does_not_keep_others_waiting(void **state) {
         talloc_free(stage);
 }
 
+/* A successor cannot answer what was asked of this one. */
+static void test_what_is_under_way_is_answered_before_the_end(void **state) {
+        Stage *stage = begin(state, 0);
+        Pending pending = { 0 };
+
+        call_pending(stage, "Start", &pending);
+        assert_true(stage_until(stage, has_operation, stage->manager));
+        assert_true(bus_release(stage->bus) >= 0);
+        stage_settle(stage);
+        assert_false(stage->released);
+        fake_operation_end(stage->manager, NULL, -EBADF);
+        assert_true(stage_until(stage, has_reply, &pending));
+        assert_true(stage->released);
+        sd_bus_message_unref(pending.reply);
+        sd_bus_slot_unref(pending.slot);
+        talloc_free(stage);
+}
+
 static void test_an_operation_fails(void **state) {
         Stage *stage = begin(state, 0);
         Failure failure;
@@ -401,6 +419,7 @@ int main(void) {
                 TEST(test_create),
                 TEST(test_each_failure_reaches_the_caller),
                 TEST(test_a_start_does_not_keep_others_waiting),
+                TEST(test_what_is_under_way_is_answered_before_the_end),
                 TEST(test_an_operation_fails),
                 TEST(test_a_descriptor_arrives),
                 TEST(test_a_vm_id_is_reserved),

@@ -178,6 +178,8 @@ def crowded(scene, tap):
 
 def private(scene, tap):
     root = scene.client()
+    with tap.case("the private socket is its user's alone"):
+        assert scene.private.stat().st_mode & 0o777 == 0o600
     with tap.case("what is no D-Bus on the private socket"):
         check = unchanged(scene, "junk")
         for data in (

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 
-from scene import ALICE, TIMEOUT, YES, create, names, run, until
+from scene import ALICE, NO, TIMEOUT, YES, create, names, run, until
 from wire import BusError, Connection, Variant
 
 
@@ -126,6 +126,17 @@ def restarts(scene, tap):
         assert root.call("ListPeers", **root.domain("ring"))[0][0][2] == os.geteuid()
         os.close(peer)
         until(lambda: root.property("ring", "NPeers") == 0, "and hears that it leaves")
+    with tap.case("it knows whose was what it found"):
+        scene.polkit().decide = lambda question: NO
+        alice = scene.client(ALICE)
+        root.call("Set", "a{sv}", {"Owner": Variant("s", str(ALICE))}, **root.domain("ring"))
+        kill(scene)
+        root = scene.start_manager()
+        until(lambda: root.property("ring", "State") == "running", "the successor finds the domain")
+        alice.call("Subscribe")
+        root.call("Set", "a{sv}", {"Owner": Variant("s", "root")}, **root.domain("ring"))
+        assert alice.wait_signal("DomainRemoved").plain()[0] == "ring"
+        alice.close()
     with tap.case("definitions are read again on SIGHUP"):
         (scene.directory / "hand.domain").write_text("[Domain]\nSize=2M\n")
         until(lambda: "hand" in names(root), "it finds files by itself")

@@ -49,10 +49,31 @@ static void test_unknown(void **state) {
         staged_free(staged);
 }
 
+/* There is a bound on what is under way, however little each of it takes. */
+static void test_too_many(void **state) {
+        Staged *staged = staged_new(*state);
+        Request start = { .kind = OPERATION_START };
+        unsigned n = 0;
+
+        assert_null(staged_create(staged, "ring", 0, true, (const char *const[]){ "Size=1M", NULL }));
+        while (n < 5000 && managed_begin_operation(staged->managed, "ring", &start)) {
+                n++;
+        }
+        assert_int_equal(n, 4096);
+        assert_int_equal(staged->managed->failure.kind, FAILURE_BUSY);
+        staged_end(staged, NULL);
+        while (staged->managed->n_done < n) {
+                staged_turn(staged);
+        }
+        assert_false(manager_is_busy(staged->managed->manager));
+        staged_free(staged);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 TEST(test_jobs),
                 TEST(test_unknown),
+                TEST(test_too_many),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

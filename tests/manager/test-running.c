@@ -68,6 +68,41 @@ static void test_life(void **state) {
         managed_free(managed);
 }
 
+static unsigned mode_of(const char *path) {
+        struct stat st;
+
+        assert_int_equal(lstat(path, &st), 0);
+        return st.st_mode & 07777;
+}
+
+/* Everybody may ask to join, and nobody else gives orders. What is no socket is not removed for one. */
+static void test_sockets(void **state) {
+        Managed *managed = managed_new(*state);
+        Domain *domain = started(managed, "ring");
+        char *file;
+
+        assert_int_equal(mode_of(domain_socket_path(domain)), 0666);
+        assert_int_equal(mode_of(scratch_path(managed->scratch, "ring.control")), 0600);
+        assert_int_equal(scratch_write(managed->scratch, "kept.sock", "mine", &file), 0);
+        (void) managed_create(managed, "kept", (const char *const[]){ "Size=64K", NULL });
+        assert_false(managed_start(managed, "kept"));
+        assert_non_null(strstr(managed->failure.text, file));
+        assert_int_equal(access(file, F_OK), 0);
+        managed_free(managed);
+}
+
+/* What a server says is taken for that one's. */
+static void test_two(void **state) {
+        Managed *managed = managed_new(*state);
+        Domain *first = started(managed, "first"),
+               *second = managed_create(managed, "second", (const char *const[]){ "Size=128K", NULL });
+
+        assert_true(managed_start(managed, "second"));
+        assert_string_equal(domain_status(first), "0 of 2 peers, 64K in 4K pages");
+        assert_string_equal(domain_status(second), "0 of 16 peers, 128K in 4K pages");
+        managed_free(managed);
+}
+
 static void test_peers(void **state) {
         Managed *managed = managed_new(*state);
         Domain *domain = started(managed, "ring");
@@ -462,12 +497,16 @@ static void test_stop_starting(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                TEST(test_life),           TEST(test_peers),         TEST(test_requests),
-                TEST(test_memory),         TEST(test_open),          TEST(test_set),
-                TEST(test_set_refused),    TEST(test_reserve),       TEST(test_set_all_peers),
-                TEST(test_crash),          TEST(test_start_fails),   TEST(test_remove_running),
-                TEST(test_new_manager),    TEST(test_died_unseen),   TEST(test_cancel),
-                TEST(test_start_together), TEST(test_stop_starting),
+                TEST(test_life),          TEST(test_two),
+                TEST(test_sockets),       TEST(test_peers),
+                TEST(test_requests),      TEST(test_memory),
+                TEST(test_open),          TEST(test_set),
+                TEST(test_set_refused),   TEST(test_reserve),
+                TEST(test_set_all_peers), TEST(test_crash),
+                TEST(test_start_fails),   TEST(test_remove_running),
+                TEST(test_new_manager),   TEST(test_died_unseen),
+                TEST(test_cancel),        TEST(test_start_together),
+                TEST(test_stop_starting),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -206,7 +206,7 @@ static void test_start(void **state) {
 /* Those too of which the launcher has not said yet that they start: nobody starts two at a time who may have one. */
 static void test_start_together(void **state) {
         Staged *staged = staged_new(*state);
-        Request start = { .kind = OPERATION_START };
+        Request start = { .kind = OPERATION_START }, restart = { .kind = OPERATION_RESTART };
         Failure refusal;
 
         configure(staged, "[Limits]\nDomains=3\n");
@@ -220,6 +220,14 @@ static void test_start_together(void **state) {
         (void) failure_set(&refusal, FAILURE_START_FAILED, "not now");
         staged_end(staged, &refusal);
         assert_true(managed_begin_operation(staged->managed, "b", &start));
+        staged_end(staged, NULL);
+        /* A restart is a start of one that does not run, and takes no more of one that does. */
+        assert_true(managed_begin_operation(staged->managed, "a", &restart));
+        assert_false(managed_begin_operation(staged->managed, "b", &start));
+        staged_tell(staged, "a", DOMAIN_RUNNING, "");
+        staged_end(staged, NULL);
+        managed_wait(staged->managed, "state a running");
+        assert_true(managed_begin_operation(staged->managed, "a", &restart));
         staged_end(staged, NULL);
         staged_free(staged);
 }

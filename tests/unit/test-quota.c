@@ -65,6 +65,10 @@ static void test_add(void **state) {
 
         quota_add(&sum, &more);
         assert_true(sum.values[0] < QUOTA_UNSET);
+        /* Nor does a sum that is no overflow mean something else. */
+        sum = filled(QUOTA_UNSET - 5);
+        quota_add(&sum, &more);
+        assert_true(sum.values[0] < QUOTA_UNSET);
         sum = filled(3);
         quota_add(&sum, &more);
         assert_int_equal(sum.values[RESOURCE_VECTORS], 8);
