@@ -186,6 +186,7 @@ def watching(stage, tap):
         number, peer = joined(stage)
         assert stage.ctl("open", "other", "info").status == OK  # of another domain: not to be heard of
         leave(peer)
+        until(lambda: not stage.json("peers", "ring"), "the server has seen it leave")
         stage.ctl("stop", "ring").good()
         out, _ = monitor.communicate(timeout=TIMEOUT)
         events = [json.loads(line) for line in out.splitlines()]
