@@ -112,9 +112,9 @@ static ExitStatus run_verb(Ctl *ctl) {
         ExitStatus status;
 
         if (ctl->options.n_arguments < verb->min || ctl->options.n_arguments > verb->max) {
-                return ctl_misuse(ctl, "%s arguments: ivshmemctl %s %s",
+                return ctl_misuse(ctl, "%s arguments: ivshmemctl %s%s%s",
                                   ctl->options.n_arguments < verb->min ? "too few" : "too many", verb->name,
-                                  verb->arguments);
+                                  *verb->arguments ? " " : "", verb->arguments);
         }
         status = verb->run(ctl);
         pager_close(ctl);

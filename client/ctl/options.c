@@ -190,8 +190,8 @@ static const Option option_table[] = {
           .help = "connect to a server's socket, without manager" },
         { 'n', "count", "N", COUNTS, .set = set_count, .wanted = "a number above 0",
           .help = "events, rounds or rings, then end" },
-        { 'd', "delay", "SECONDS", OF(TOP), .set = set_delay, .wanted = "a number of seconds",
-          .help = "between two rounds (2)" },
+        { 'd', "delay", "SECONDS", OF(TOP), .set = set_delay,
+          .wanted = "a whole number of seconds, 86400 at most", .help = "between two rounds (2)" },
         { 0, "sort", "COLUMN", OF(TOP), TEXT(sort), .help = "by this column: peers, joins, messages, ..." },
 };
 

@@ -119,7 +119,7 @@ static void check_manager(Ctl *ctl, Doctor *doctor, ExitStatus status) {
 
 static void print(Ctl *ctl, Doctor *doctor) {
         ctl_show_table(ctl, doctor->table, NULL);
-        if (ctl->options.json == JSON_OFF && !ctl->options.quiet) {
+        if (ctl->options.json == JSON_OFF && !ctl->options.quiet && !ctl->options.no_legend) {
                 printf("\n%zu problem%s to mend.\n", doctor->n_problems, human_plural(doctor->n_problems));
         }
 }

@@ -82,7 +82,7 @@ static ExitStatus show(Ctl *ctl, json_object *object, json_object *list) {
         return status;
 }
 
-static ExitStatus show_definition(Ctl *ctl, const char *name) {
+static ExitStatus show_definition(Ctl *ctl, const char *name, json_object *list) {
         Target target;
         char *text;
         ExitStatus status = call_find_domain(ctl, name, &target);
@@ -90,7 +90,9 @@ static ExitStatus show_definition(Ctl *ctl, const char *name) {
         if (status == STATUS_OK) {
                 status = change_definition(ctl, &target, name, &text);
         }
-        if (status == STATUS_OK) {
+        if (status == STATUS_OK && ctl->options.json != JSON_OFF) {
+                json_object_array_add(list, need(json_object_new_string(text)));
+        } else if (status == STATUS_OK) {
                 pager_open(ctl);
                 fputs(text, stdout);
         }
@@ -112,19 +114,24 @@ static ExitStatus show_manager(Ctl *ctl, json_object *list) {
 }
 
 ExitStatus verb_show(Ctl *ctl) {
-        json_object *list = need(json_object_new_array());
-        ExitStatus status = ctl->options.n_arguments == 0 ? show_manager(ctl, list) : STATUS_OK;
+        json_object *list;
+        ExitStatus status;
 
+        if (ctl->options.definition && ctl->options.n_arguments == 0) {
+                return ctl_misuse(ctl, "--definition is that of a domain; give its NAME");
+        }
+        list = need(json_object_new_array());
+        status = ctl->options.n_arguments == 0 ? show_manager(ctl, list) : STATUS_OK;
         for (size_t i = 0; i < ctl->options.n_arguments; i++) {
                 const char *name = ctl->options.arguments[i];
 
                 if (i > 0 && ctl->options.json == JSON_OFF) {
                         putchar('\n');
                 }
-                status = ctl_worse(status, ctl->options.definition ? show_definition(ctl, name)
+                status = ctl_worse(status, ctl->options.definition ? show_definition(ctl, name, list)
                                                                    : show_domain(ctl, name, list));
         }
-        if (ctl->options.json == JSON_OFF || ctl->options.definition) {
+        if (ctl->options.json == JSON_OFF) {
                 json_object_put(list);
         } else {
                 ctl_show_json(ctl, list);

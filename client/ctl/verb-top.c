@@ -213,7 +213,9 @@ static void print_sample(Top *top, Sample *sample) {
                 if (top->live) {
                         fputs("\x1b[H\x1b[2J", stdout);
                 }
-                printf("%zu running\n\n", sample->n);
+                if (!ctl->options.no_legend) {
+                        printf("%zu running\n\n", sample->n);
+                }
                 table_print(table, stdout, !ctl->options.no_legend);
                 if (!top->live) {
                         putchar('\n');

@@ -129,6 +129,10 @@ def definitions(stage, tap, directory):
         shown = stage.ctl("show", "--definition", "full").good().out
         assert without_owner(shown) == DEFINITION.format(folder=stage.folder), shown
 
+    with tap.case("definitions as JSON are strings"):
+        text = stage.ctl("show", "--definition", "full").good().out
+        assert stage.json("show", "--definition", "full") == [text]
+
     with tap.case("what show --definition prints, create --from takes"):
         text = DEFINITION.format(folder=stage.folder).replace("/memory", "/other")
         stage.ctl("create", "copy", "--from=-", stdin=text).good()
@@ -277,6 +281,9 @@ def misuse(stage, tap):
             (["frobnicate"], "unknown verb 'frobnicate'; see 'ivshmemctl --help'"),
             (["start"], "too few arguments: ivshmemctl start NAME..."),
             (["create", "a", "b"], "too many arguments: ivshmemctl create NAME"),
+            (["reload", "ring"], "too many arguments: ivshmemctl reload; see 'ivshmemctl reload --help'"),
+            (["show", "--definition"], "--definition is that of a domain; give its NAME"),
+            (["top", "--delay=0.5"], "it takes a whole number of seconds, 86400 at most"),
             (["--jason=short"], "unknown option --jason=short; did you mean --json?"),
             (["evict", "ring", "x"], "'x' is no VM ID"),
             (["help", "strat"], "unknown verb 'strat', did you mean 'start'"),

@@ -169,6 +169,9 @@ def places(stage, tap):
         assert ("manager", "good") in rows and ("own", "good") in rows, rows
         quiet = {row["severity"] for row in stage.doctor("--quiet")}
         assert "good" not in quiet, quiet
+        assert " to mend.\n" in stage.ctl("doctor").out
+        bare = stage.ctl("doctor", "--no-legend").out
+        assert "SUBJECT" not in bare and " to mend.\n" not in bare, bare
         stage.ctl("create", "huge", "--size=1024T", "--hugepages=1G").good()
         (finding,) = [row for row in stage.doctor("huge") if row["severity"] == "problem" and row["subject"] == "huge"]
         assert "wants 1048576 pages of 1G" in finding["finding"], finding

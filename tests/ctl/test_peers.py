@@ -216,6 +216,8 @@ def watching(stage, tap):
         assert second[0]["joins"] > 0 and second[0]["messages"] > 0 and second[1]["joins"] == 0, second
         text = stage.ctl("top", "ring", "-n", "1").good().lines()
         assert text[0] == "1 running" and text[3].split()[:4] == ["ring", "0", "16", "1M"], text
+        bare = stage.ctl("top", "ring", "-n", "1", "--no-legend").good().lines()
+        assert bare[0].split()[:4] == ["ring", "0", "16", "1M"], bare
         stage.ctl("top", "--sort=nose").bad(USAGE, "there is no column 'nose'")
 
     with tap.case("monitor ends when the manager does, and says so"):

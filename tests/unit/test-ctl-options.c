@@ -131,7 +131,8 @@ static void test_errors(void **state) {
                   "--peer=:VMID=0: not understood; it takes NAME:KEY=VALUE,..., such as "
                   "router:VMID=0,Machine=qemu-*-router" },
                 { "monitor -n 0", "--count=0: not understood; it takes a number above 0" },
-                { "top -d x", "--delay=x: not understood; it takes a number of seconds" },
+                { "top -d x",
+                  "--delay=x: not understood; it takes a whole number of seconds, 86400 at most" },
                 { "--directory= list", "--directory=: not understood; it takes a value" },
                 { "-H a --directory b list",
                   "--directory, --address, --host and --container each say which manager is "
