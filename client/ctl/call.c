@@ -31,7 +31,6 @@ static const struct {
         { SD_BUS_ERROR_NAME_HAS_NO_OWNER, STATUS_NO_MANAGER, "ivshmemd, the manager, does not run" },
         { SD_BUS_ERROR_UNKNOWN_METHOD, STATUS_FAILED,
           "the manager that runs is of another version, which cannot do that; after an upgrade, restart it" },
-        { SD_BUS_ERROR_DISCONNECTED, STATUS_NO_MANAGER, "the manager closed the connection" },
         { SD_BUS_ERROR_NO_REPLY, STATUS_NO_MANAGER, "the manager went away before it answered" },
         { SD_BUS_ERROR_TIMEOUT, STATUS_NO_MANAGER, "the bus does not answer" },
 };
@@ -80,6 +79,14 @@ static ExitStatus masked(const Ctl *ctl, const char *what, const char *text) {
                         what, unit, unit);
 }
 
+/* Through ssh it is ssh that has ended, and has said why. */
+static ExitStatus disconnected(const Ctl *ctl, const char *what) {
+        return ctl->options.host ? ctl_fail(STATUS_NO_MANAGER, "Failed to %s: ssh to %s has ended", what,
+                                            ctl->options.host)
+                                 : ctl_fail(STATUS_NO_MANAGER,
+                                            "Failed to %s: the manager closed the connection", what);
+}
+
 ExitStatus call_failed(const Ctl *ctl, const char *what, const sd_bus_error *error, int r) {
         const char *name = error && error->name ? error->name : "";
         char *text = human_safe(
@@ -94,8 +101,9 @@ ExitStatus call_failed(const Ctl *ctl, const char *what, const sd_bus_error *err
         if (strcmp(name, "org.freedesktop.systemd1.UnitMasked") == 0) {
                 return masked(ctl, what, text);
         }
-        if (r == -ECONNRESET || r == -ENOTCONN || r == -EPIPE) {
-                return ctl_fail(STATUS_NO_MANAGER, "Failed to %s: the manager closed the connection", what);
+        if (strcmp(name, SD_BUS_ERROR_DISCONNECTED) == 0 || r == -ECONNRESET || r == -ENOTCONN ||
+            r == -EPIPE) {
+                return disconnected(ctl, what);
         }
         return ctl_fail(r == -EACCES || r == -EPERM ? STATUS_NOT_PERMITTED : STATUS_FAILED,
                         "Failed to %s: %s", what, text);
