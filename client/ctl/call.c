@@ -49,6 +49,9 @@ static char *without_name(const Ctl *ctl, const char *what, const char *text) {
         const char *name = strrchr(what, ' ');
         const char *rest = name ? behind(text, text_new(ctl, "Domain \"%s\"", name + 1)) : NULL;
 
+        if (name && name[1] && strcmp(text, text_new(ctl, "There is no domain \"%s\"", name + 1)) == 0) {
+                return text_new(ctl, "there is no domain of this name");
+        }
         for (size_t i = 0; rest && i < sizeof(known) / sizeof(*known); i++) {
                 if (behind(rest, known[i])) {
                         return text_new(ctl, "%s", behind(rest, known[i]));

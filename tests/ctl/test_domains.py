@@ -88,8 +88,10 @@ def life(stage, tap):
 
     with tap.case("what does not exist is status 4, for each verb with a name"):
         for verb in ("status", "show", "start", "stop", "restart", "peers", "qemu-args", "libvirt-xml", "open", "edit"):
-            stage.ctl(verb, "nobody").bad(NO_SUCH_DOMAIN, '"nobody"')
-        stage.ctl("remove", "nobody").bad(NO_SUCH_DOMAIN, "Failed to remove domain nobody: ")
+            result = stage.ctl(verb, "nobody").bad(NO_SUCH_DOMAIN)
+            assert result.err == "Failed to look up domain nobody: there is no domain of this name\n", result
+        stage.ctl("remove", "nobody").bad(NO_SUCH_DOMAIN, "Failed to remove domain nobody: there is no domain of this name")
+        stage.ctl("status", "").bad(NO_SUCH_DOMAIN, 'There is no domain ""')
         stage.ctl("evict", "nobody", 1).bad(NO_SUCH_DOMAIN)
         stage.ctl("ring", "nobody", 1).bad(NO_SUCH_DOMAIN)
         stage.ctl("reserve", "nobody", "a", 1, "--user=root").bad(NO_SUCH_DOMAIN)
