@@ -183,6 +183,7 @@ int domain_take_entry(Domain *domain, StoreEntry *entry, DomainChanges *ret) {
         if (!entry) {
                 *ret = domain->defined ? DOMAIN_CHANGED_DEFINITION : 0;
                 domain->defined = false;
+                TALLOC_FREE(domain->definition_error);
                 return 0;
         }
         *ret = entry_is_known(domain, entry) ? 0 : DOMAIN_CHANGED_DEFINITION;

@@ -353,14 +353,20 @@ static void test_remove_running(void **state) {
         Managed *managed = managed_new(*state);
         Domain *domain = started(managed, "ring");
         Failure failure;
+        char *path;
 
         assert_int_equal(manager_remove(managed->manager, domain, &failure), -EREMOTEIO);
         assert_int_equal(failure.kind, FAILURE_DOMAIN_RUNNING);
         assert_false(managed_do(managed, "ring", &(Request){ .kind = OPERATION_RESTART }));
         assert_int_equal(managed->failure.kind, FAILURE_NOT_SUPPORTED);
-        /* Somebody removes the file: the domain goes when its server does. */
+        /* Somebody spoils the file, and removes it: nothing is wrong with what is not there. The domain goes when its server
+         * does. */
+        assert_int_equal(scratch_write(managed->scratch, "ring.domain", "[Domain]\nSize=3\n", &path), 0);
+        managed_wait(managed, "definition ring invalid");
+        assert_non_null(strstr(domain_definition_error(domain), "ring.domain:2: "));
         assert_int_equal(unlink(domain_path(domain)), 0);
         managed_wait(managed, "definition ring removed");
+        assert_string_equal(domain_definition_error(domain), "");
         assert_true(managed_stop(managed, "ring"));
         managed_wait(managed, "removed ring");
         assert_null(manager_find(managed->manager, "ring"));
