@@ -42,7 +42,9 @@ struct Peers {
         uint64_t last_order;
         Inflight inflight;
         Batch *batch;
+        bool feeding; /* in turns at this moment: who is queued gets one, or there are more */
         EventSource *feeder;
+        EventSource *more; /* turns, after others have had theirs */
         EventSource *reaper;
         EventSource *retry;
         Event *event;
@@ -67,7 +69,9 @@ static void peer_queue(Peer *peer) {
 
         list_remove(&peer->turn);
         list_append(set_up ? &peers->others : &peers->newcomers, &peer->turn);
-        (void) event_source_arm_once(peers->feeder);
+        if (!peers->feeding) {
+                (void) event_source_arm_once(peers->feeder);
+        }
 }
 
 static Peer *peers_next(Peers *peers) {
@@ -291,18 +295,28 @@ static int on_reap(sd_event_source *source, void *userdata) {
 
 /* ---- Events ---- */
 
-static int on_feed(sd_event_source *source, void *userdata) {
-        Peers *peers = talloc_get_type_abort(userdata, Peers);
+static void peers_feed(Peers *peers) {
         Peer *peer;
 
+        peers->feeding = true;
         for (unsigned i = 0; i < TURNS && (peer = peers_next(peers)); i++) {
                 if (peer_feed(peer) < 0) {
                         peer_leave(peer, LEAVE_LOST);
                 }
         }
+        peers->feeding = false;
         if (!list_is_empty(&peers->newcomers) || !list_is_empty(&peers->others)) {
-                (void) event_source_arm_once(peers->feeder);
+                (void) event_source_arm_turn(peers->more);
         }
+}
+
+static int on_feed(sd_event_source *source, void *userdata) {
+        peers_feed(talloc_get_type_abort(userdata, Peers));
+        return 0;
+}
+
+static int on_more(sd_event_source *source, uint64_t usec, void *userdata) {
+        peers_feed(talloc_get_type_abort(userdata, Peers));
         return 0;
 }
 
@@ -554,6 +568,9 @@ int peers_new(void *ctx, Event *event, Domain *domain, uint64_t nofile, const Pe
         r = batch_new(peers, succession_headers(domain->succession), &peers->batch);
         if (r >= 0) {
                 r = event_add_deferred(peers, event, PRIORITY_NEWCOMER, on_feed, peers, &peers->feeder);
+        }
+        if (r >= 0) {
+                r = event_add_turn(peers, event, PRIORITY_NEWCOMER, on_more, peers, &peers->more);
         }
         if (r >= 0) {
                 r = event_add_deferred(peers, event, PRIORITY_PEER, on_reap, peers, &peers->reaper);
