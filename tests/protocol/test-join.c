@@ -235,6 +235,21 @@ static void test_doorbells_survive_the_server(void **state) {
         talloc_free(served);
 }
 
+/* Nobody has anything unread whenever one more comes, so that nothing but the server's own turns gets it told to all. */
+static void test_one_more_is_told_to_very_many(void **state) {
+        Served *served = serve_dropin(*state, "1M", 1, NULL);
+        Client *clients[150];
+
+        for (size_t i = 0; i < 150; i++) {
+                clients[i] = join(served, CLIENT_NOTE);
+                for (size_t j = 0; j <= i; j++) {
+                        assert_int_equal(client_read_doorbells(clients[j], i + 1), CLIENT_OK);
+                }
+        }
+        assert_views_exact(clients, 150, 1, /* star= */ false);
+        served_end(served);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 TEST(test_messages_come_in_the_order_of_the_specification),
@@ -248,6 +263,7 @@ int main(void) {
                 TEST(test_a_retaken_seat_has_no_old_rings),
                 TEST(test_draining_survives_blocking_doorbells),
                 TEST(test_doorbells_survive_the_server),
+                TEST(test_one_more_is_told_to_very_many),
         };
 
         return protocol_tests_run("join", tests);
