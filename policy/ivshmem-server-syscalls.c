@@ -226,15 +226,17 @@ const SyscallRule ivshmem_server_syscalls[] = {
                 .name = "poll",
                 .not_everywhere = true,
                 .reason =
-                        "whether the process that connected still lives; whether a doorbell can be rung without waiting",
-                .caller = "admission, doorbells_ring()",
+                        "whether somebody waits to be accepted; whether the process that connected still lives; whether "
+                        "a doorbell can be rung without waiting",
+                .caller = "on_listener(), admission, doorbells_ring()",
         },
         {
                 .name = "ppoll",
                 .instead_of = "poll",
                 .reason =
-                        "whether the process that connected still lives; whether a doorbell can be rung without waiting",
-                .caller = "admission, doorbells_ring()",
+                        "whether somebody waits to be accepted; whether the process that connected still lives; whether "
+                        "a doorbell can be rung without waiting",
+                .caller = "on_listener(), admission, doorbells_ring()",
         },
         {
                 .name = "prctl",

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -371,10 +372,17 @@ static bool accept_next(Arrivals *arrivals, bool first) {
         return arrival_add(arrivals, fd, /* credentials= */ NULL) >= 0;
 }
 
+/* Asking is cheaper than an accept4() that finds nobody, which makes a file to throw away. */
+static bool somebody_waits(const Arrivals *arrivals) {
+        struct pollfd pollfd = { .fd = fd_get(arrivals->listener), .events = POLLIN };
+
+        return poll(&pollfd, 1, 0) > 0;
+}
+
 static int on_listener(sd_event_source *source, int fd, uint32_t events, void *userdata) {
         Arrivals *arrivals = talloc_get_type_abort(userdata, Arrivals);
 
-        for (unsigned i = 0; i < ACCEPTS && accept_next(arrivals, i == 0); i++) {
+        for (unsigned i = 0; i < ACCEPTS && accept_next(arrivals, i == 0) && somebody_waits(arrivals); i++) {
         }
         return 0;
 }
