@@ -84,10 +84,8 @@ static ExitStatus masked(const Ctl *ctl, const char *what, const char *text) {
 
 /* Through ssh it is ssh that has ended, and has said why. */
 static ExitStatus disconnected(const Ctl *ctl, const char *what) {
-        return ctl->options.host ? ctl_fail(STATUS_NO_MANAGER, "Failed to %s: ssh to %s has ended", what,
-                                            ctl->options.host)
-                                 : ctl_fail(STATUS_NO_MANAGER,
-                                            "Failed to %s: the manager closed the connection", what);
+        return ctl_fail(STATUS_NO_MANAGER, "Failed to %s: %s", what,
+                        ctl->options.host ? "ssh has ended" : "the manager closed the connection");
 }
 
 ExitStatus call_failed(const Ctl *ctl, const char *what, const sd_bus_error *error, int r) {

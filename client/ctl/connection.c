@@ -100,6 +100,10 @@ static ExitStatus connect_far(Ctl *ctl) {
         sd_bus *bus;
         int r = host ? sd_bus_open_system_remote(&bus, host) : sd_bus_open_system_machine(&bus, container);
 
+        if (host && (r == -EPIPE || r == -ECONNRESET)) {
+                return ctl_fail(STATUS_NO_MANAGER, "Failed to connect to the bus of %s: ssh has ended",
+                                host);
+        }
         if (r < 0) {
                 return ctl_fail(STATUS_NO_MANAGER, "Failed to connect to the bus of %s: %s",
                                 host ?: container, strerror(-r));
