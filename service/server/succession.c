@@ -172,7 +172,8 @@ static int map_inherited_ledger(Succession *succession, const Fd *fd) {
                 return errno_negative();
         }
         /* A ledger that could shrink under us is not ours. */
-        if ((fcntl(fd_get(fd), F_GET_SEALS) & LEDGER_SEALS) != LEDGER_SEALS || st.st_size <= 0) {
+        if ((fcntl(fd_get(fd), F_GET_SEALS) & LEDGER_SEALS) != LEDGER_SEALS || st.st_size <= 0 ||
+            (size_t) st.st_size > ledger_size(VM_IDS_MAX)) {
                 return -EINVAL;
         }
         return map_ledger(succession, fd_get(fd), (size_t) st.st_size);
@@ -208,12 +209,37 @@ static int claim_sockets(Succession *succession, Inherited *inherited, Inheritan
         return 0;
 }
 
-static int read_ledger(Succession *succession, Inheritance *inheritance, char **ret_error) {
-        size_t unfinished = ledger_unfinished(succession->ledger, succession->size);
-        size_t sent = unfinished ? batch_sent(ledger_headers(succession->ledger), unfinished) : 0;
-        int r = ledger_load(inheritance, succession->ledger, succession->size, sent, &inheritance->image,
-                            ret_error);
+/* A copy, for what was found good must not be changed by somebody who got the ledger from our predecessor. It is read, and
+ * not copied from the mapping, which would fill the holes in it. */
+static int copy_ledger(void *ctx, const Fd *fd, size_t size, void **ret) {
+        char *copy = talloc_size(ctx, size);
+        size_t length = 0;
 
+        while (copy && length < size) {
+                ssize_t n = pread(fd_get(fd), copy + length, size - length, (off_t) length);
+
+                if (n <= 0) {
+                        talloc_free(copy);
+                        return n < 0 ? errno_negative() : -EINVAL;
+                }
+                length += (size_t) n;
+        }
+        *ret = copy;
+        return copy ? 0 : -ENOMEM;
+}
+
+static int read_ledger(Succession *succession, const Fd *fd, Inheritance *inheritance, char **ret_error) {
+        size_t unfinished, sent;
+        void *copy;
+        int r = copy_ledger(inheritance, fd, succession->size, &copy);
+
+        if (r < 0) {
+                return r;
+        }
+        unfinished = ledger_unfinished(copy, succession->size);
+        sent = unfinished ? batch_sent(ledger_headers(copy), unfinished) : 0;
+        r = ledger_load(inheritance, copy, succession->size, sent, &inheritance->image, ret_error);
+        talloc_free(copy);
         if (r < 0) {
                 return r;
         }
@@ -271,9 +297,9 @@ int succession_resume(void *ctx, Notify *notify, uint32_t capacity, Inherited *i
                 talloc_free(succession);
                 return fail(ctx, ret_error, r, "Cannot use the ledger");
         }
-        talloc_free(ledger);
         claim_definition(succession, inherited);
-        r = read_ledger(succession, inheritance, ret_error);
+        r = read_ledger(succession, ledger, inheritance, ret_error);
+        talloc_free(ledger);
         if (r >= 0) {
                 r = claim_sockets(succession, inherited, inheritance);
         }

@@ -197,6 +197,16 @@ def body(workshop, tap):
         stop(manager)
         assert file.path.stat().st_uid == 65534
 
+    with tap.case("one that is handed over for another path is not the memory"):
+        file, other = File(workshop, "ring"), File(workshop, "other")
+        fds = open_file(other.path, 64 << 10, 0)
+        manager = workshop.managed("other", file.text(), before=lambda manager: manager.keep("file", bag(fds, str(other.path))))
+        for fd in fds:
+            os.close(fd)
+        workshop.peer(manager, VECTORS).memory[0] = 42
+        assert file.path.read_bytes()[0] == 42 and other.path.read_bytes()[0] == 0
+        stop(manager)
+
     with tap.case("a file of another size that is handed over fails the start with both sizes"):
         file = File(workshop, "ring")
         fds = open_file(file.path, 4096, 0)
