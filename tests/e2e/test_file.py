@@ -125,17 +125,18 @@ def body(workshop, tap):
         assert not file.path.exists()
 
     with tap.case("one of Keep=always does not go for that: the start fails, and the old file is whole"):
-        file = File(workshop, "ring")
-        manager = workshop.managed("resized-kept", file.text(Keep="always"))
-        file.path.write_bytes(b"x" * (64 << 10))
-        manager.kill()
-        rewrite(workshop, "resized-kept", file.text(Keep="always", Size="128K"))
-        try:
-            manager.start()
-            raise AssertionError("it started")
-        except ServerFailed as failed:
-            assert "ended with 69:" in str(failed), failed
-        assert file.path.read_bytes() == b"x" * (64 << 10)
+        for name, before in (("resized-kept", {"Keep": "always"}), ("resized-to-keep", {})):
+            file = File(workshop, "ring")
+            manager = workshop.managed(name, file.text(**before))
+            file.path.write_bytes(b"x" * (64 << 10))
+            manager.kill()
+            rewrite(workshop, name, file.text(Keep="always", Size="128K"))
+            try:
+                manager.start()
+                raise AssertionError("it started")
+            except ServerFailed as failed:
+                assert "ended with 69:" in str(failed), failed
+            assert file.path.read_bytes() == b"x" * (64 << 10)
 
     with tap.case("a file that was there before is left, also by a successor"):
         file = File(workshop, "ring")

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "service/core/ledger-layout.h"
 #include "tests/model/keeper.h"
 #include "tests/unit/testing.h"
 
@@ -297,11 +298,67 @@ static void test_settling(void **state) {
         stage_free(stage);
 }
 
+/* What version 1 had where the kind of file is now means nothing, until the version is 2. */
+static void test_settling_one_of_version_1(void **state) {
+        Stage *stage = stage_with_batch(*state);
+
+        stage->ledger->version = 1;
+        stage->ledger->file = _LEDGER_FILE_MAX;
+        expect(stage, settle, PEER_1, PEER_1);
+        stage_free(stage);
+}
+
+/* The successor of a server that died here gives a seat behind the one that was being taken: that does not bring it back. */
+static void take_another(const Stage *stage) {
+        Ledger *copy = talloc_memdup(stage->seats, stage->ledger, stage->size);
+        LedgerConnection connection = { .serial = 9 };
+        LedgerImage *image, *again;
+        char *error = NULL;
+
+        assert_int_equal(ledger_load(copy, copy, stage->size, 0, &image, &error), 0);
+        if (image->n_connections == 0) {
+                assert_int_equal(seats_take(image->seats, 2, "b"), 0);
+                connection.feed = feed_begin(image->seats, 2);
+                ledger_take(copy, image->seats, &connection);
+                assert_int_equal(ledger_load(copy, copy, stage->size, 0, &again, &error), 0);
+                assert_int_equal(again->n_connections, 1);
+                assert_int_equal(again->connections[0].feed.vm_id, 2);
+        }
+        talloc_free(copy);
+}
+
+static void test_a_seat_that_was_not_taken_stays_so(void **state) {
+        Stage *stage = stage_new(*state);
+        pid_t pid;
+        int status;
+
+        seat_peer(stage, 1, "a");
+        pid = start(stage, take);
+        if (pid < 0) {
+                skip();
+        }
+        memcpy(stage->seen, stage->ledger, stage->size);
+        while (step(pid)) {
+                if (has_changed(stage)) {
+                        take_another(stage);
+                }
+        }
+        kill(pid, SIGKILL);
+        waitpid(pid, &status, 0);
+        stage_free(stage);
+}
+
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                TEST(test_a_new_seat),     TEST(test_leaving),      TEST(test_retaking_by_another),
-                TEST(test_a_batch_begins), TEST(test_a_batch_ends), TEST(test_a_batch_follows_another),
+                TEST(test_a_new_seat),
+                TEST(test_leaving),
+                TEST(test_retaking_by_another),
+                TEST(test_a_batch_begins),
+                TEST(test_a_batch_ends),
+                TEST(test_a_batch_follows_another),
                 TEST(test_settling),
+                TEST(test_settling_one_of_version_1),
+                TEST(test_a_seat_that_was_not_taken_stays_so),
         };
 
         return cmocka_run_group_tests_name("ledger-steps", tests, NULL, NULL);

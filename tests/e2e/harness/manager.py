@@ -82,7 +82,8 @@ class Manager:
 
     def _take(self, fields, fds):
         with self._lock:
-            if fields.get("FDSTORE") == "1":
+            # Without FDPOLL=0 systemd drops a connection whose other end is closed: that of a bag always is.
+            if fields.get("FDSTORE") == "1" and fields.get("FDPOLL") == "0":
                 self.store += [(fields["FDNAME"], fd) for fd in fds]
             if fields.get("FDSTOREREMOVE") == "1":
                 for name, fd in [entry for entry in self.store if entry[0] == fields["FDNAME"]]:
@@ -146,7 +147,7 @@ class Manager:
         done = threading.Event()
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, open("/dev/null", "rb") as null:
             sender.connect(str(self._notify_path))
-            socket.send_fds(sender, [f"FDSTORE=1\nFDNAME={marker}".encode()], [null.fileno()])
+            socket.send_fds(sender, [f"FDSTORE=1\nFDPOLL=0\nFDNAME={marker}".encode()], [null.fileno()])
             deadline = Deadline()
             while marker not in self.names():
                 if not deadline.left():
