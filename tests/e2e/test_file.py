@@ -213,6 +213,12 @@ def body(workshop, tap):
         fds = open_file(file.path, 4096, 0)
         check_fails(workshop, "wrong", file.text(), "file", bag(fds, str(file.path)), 69, "exists with 4K bytes, and Size=64K")
 
+    with tap.case("a file that is handed over to a domain that is too large is no reason to try that again"):
+        file = File(workshop, "ring")
+        fds = open_file(file.path, 64 << 10, 0)
+        why = "takes 131075 places in systemd's fd store"
+        check_fails(workshop, "large", file.text(MaxPeers=65536), "file", bag(fds, str(file.path)), 78, why)
+
     with tap.case("descriptors that are not one file are not taken for one"):
         fds = open_file(File(workshop, "ring").path, 64 << 10, 0)
         fds[1] = os.open("/dev/null", os.O_RDONLY)

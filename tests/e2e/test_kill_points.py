@@ -23,11 +23,11 @@ _numbers = itertools.count()
 
 
 class Strace:
-    """Writes the calls of a process down, and kills it when it enters one of them, if told to."""
+    """Writes the calls of a process down, and kills it when it enters one of them, if told to, or sends it another signal."""
 
-    def __init__(self, workshop, kill):
+    def __init__(self, workshop, kill, signal="KILL"):
         self._calls = workshop.logs / f"calls-{next(_numbers)}"
-        inject = ["-e", f"inject={kill[0]}:signal=SIGKILL:when={kill[1]}"] if kill else []
+        inject = ["-e", f"inject={kill[0]}:signal=SIG{signal}:when={kill[1]}"] if kill else []
         self.command = [shutil.which("strace"), "-o", self._calls, *inject]
 
     def names(self):
@@ -45,8 +45,8 @@ class Strace:
 class Tracer(Strace):
     """Of a process that runs."""
 
-    def __init__(self, workshop, pid, kill=None):
-        super().__init__(workshop, kill)
+    def __init__(self, workshop, pid, kill=None, signal="KILL"):
+        super().__init__(workshop, kill, signal)
         self._process = Process([*self.command, "-p", pid], workshop.logs / "strace.log")
         until(lambda: "attached" in self._process.output(), "strace is attached")
 
@@ -110,10 +110,10 @@ def start(workshop, n_peers):
     return manager, peers
 
 
-def join(workshop, kill=None):
+def join(workshop, kill=None, signal="KILL"):
     """A third peer joins two."""
     manager, peers = start(workshop, 2)
-    tracer = Tracer(workshop, manager.process.pid, kill)
+    tracer = Tracer(workshop, manager.process.pid, kill, signal)
     third = workshop.start_peer(manager, VECTORS)
     wanted = {third: 3 + 3 * VECTORS, peers[0]: VECTORS, peers[1]: VECTORS}
     calls = wait_done(manager, tracer, lambda: all(peer.unread_messages() >= n for peer, n in wanted.items()))
@@ -122,7 +122,7 @@ def join(workshop, kill=None):
         check([*peers, third], range(3))
     except ConnectionError:
         # Accepted, and not yet in the store: it never heard a word, and its place is for the next.
-        assert not hasattr(third, "id"), "a peer that had begun to join was cut off"
+        assert signal == "KILL" and not hasattr(third, "id"), "a peer that had begun to join was cut off"
         check(peers, range(2))
         check([*peers, workshop.peer(manager, VECTORS)], range(3))
     manager.end()
@@ -218,6 +218,9 @@ def body(workshop, tap):
             for call in calls:
                 action(workshop, call)
             tap.comment(f"{len(calls)} calls")
+    with tap.case("told to hand over at each system call of a join, the server leaves nobody behind"):
+        for call in join(workshop):
+            join(workshop, call, "USR1")
 
 
 run(body)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import pathlib
 import signal
+import socket
 
 from harness import Refused, RequestFailed, ServerFailed, definition, run, until
 from harness.predecessor import LEFT, SEATS, Predecessor
@@ -383,6 +384,26 @@ def body(workshop, tap):
         until(lambda: not any(name.startswith("peer-") for name in waiting.names()), "nobody is attached")
         waiting.restart()
         assert len(workshop.peer(waiting, VECTORS).memory) == 2 << 20
+
+    with tap.case("somebody for whom a connection was made, and who was not greeted yet, is refused: who it is nobody knows"):
+        waiting.kill()
+        ours, theirs = socket.socketpair()
+        waiting.keep("peer-9-9", theirs.detach())
+        waiting.start()
+        try:
+            workshop.adopt(ours, VECTORS)
+            raise AssertionError("it joined")
+        except Refused as refused:
+            assert refused.version == 503, refused
+
+    with tap.case("a peer whose connection the store has lost has left"):
+        there = workshop.peer(waiting, VECTORS)
+        waiting.settle()
+        waiting.kill()
+        (lost,) = (name for name in waiting.names() if name.startswith(f"peer-{there.id}-"))
+        take_away(waiting, lost)
+        waiting.start()
+        assert workshop.peer(waiting, VECTORS).id == there.id
 
     with tap.case("a ledger that could shrink under the server is none, whatever is in it"):
         manager.kill()
