@@ -27,6 +27,14 @@ def same_error(hidden, missing, name):
     assert hidden.text.replace("ring", "NAME") == missing.text.replace("none", "NAME"), (hidden, missing)
 
 
+def next_question(polkit, client):
+    """The next one about this client; others who were granted something are asked about, too."""
+    while True:
+        question = polkit.asked()
+        if question.subject == client.name:
+            return question
+
+
 def check_refused(client, serial, name, words=""):
     """That a call that was begun ends with this error, which has these words."""
     try:
@@ -191,6 +199,14 @@ def signals(scene, tap):
         assert (question.action, question.subject, question.details, question.flags) == (INSPECT, carol.name, {}, 0)
         create(root, "seen")
         assert carol.wait_signal("DomainAdded").plain()[0] == "seen"
+        # And once more when something changes while it is being asked.
+        polkit.decide = lambda question: HANG if question.subject == carol.name else NO
+        polkit.change()
+        question = next_question(polkit, carol)
+        polkit.decide = lambda question: YES
+        polkit.change()
+        polkit.answer(question, YES)
+        next_question(polkit, carol)
         polkit.decide = lambda question: NO
         polkit.change()
         until(lambda: objects(carol) == [], "what was granted is taken back")
