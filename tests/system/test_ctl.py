@@ -73,8 +73,8 @@ def tenants(machine):
     with machine.case("another one neither sees nor touches it"):
         assert listed(machine, "bob") == {}
         for verb in ("status", "show", "stop", "peers", "open", "qemu-args"):
-            refused(machine, NO_SUCH_DOMAIN, 'no domain "ring"', verb, "ring", user="bob")
-        refused(machine, NO_SUCH_DOMAIN, 'no domain "ring"', "remove", "ring", user="bob")
+            refused(machine, NO_SUCH_DOMAIN, "there is no domain of this name", verb, "ring", user="bob")
+        refused(machine, NO_SUCH_DOMAIN, "there is no domain of this name", "remove", "ring", user="bob")
 
     with machine.case("one who is in no group is told what would permit it"):
         refused(machine, NOT_PERMITTED, "Failed to create domain mine", "create", "mine", "--size=1M", user="bob")
