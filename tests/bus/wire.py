@@ -16,6 +16,8 @@ import time
 CALL, RETURN, ERROR, SIGNAL = 1, 2, 3, 4
 NO_REPLY, NO_START, INTERACTIVE = 1, 2, 4
 
+PATIENCE = 60  # seconds; for what takes well under one on an idle machine
+
 _FIELDS = {1: "path", 2: "interface", 3: "member", 4: "error", 5: "reply_serial", 6: "destination", 7: "sender",
            8: "signature", 9: "fds"}
 _FIELD_TYPES = {"path": "o", "interface": "s", "member": "s", "error": "s", "reply_serial": "u", "destination": "s",
@@ -239,7 +241,7 @@ class Connection:
         self.uid = os.geteuid() if uid is None else uid
         self.destination = destination if hello else None
         self._sock = _connect_as(str(path), uid)
-        self._sock.settimeout(20)
+        self._sock.settimeout(PATIENCE)
         self._data = bytearray()
         self._fds = []
         self._serial = 0
@@ -330,7 +332,7 @@ class Connection:
             except TimeoutError:
                 raise NoAnswer() from None
             finally:
-                self._sock.settimeout(20)
+                self._sock.settimeout(PATIENCE)
             if not data:
                 raise ConnectionError("the bus closed the connection")
             self._data += data
@@ -344,7 +346,7 @@ class Connection:
             message.descriptors, self._fds = self._fds[: message.fds], self._fds[message.fds :]
         return message
 
-    def receive(self, seconds=20):
+    def receive(self, seconds=PATIENCE):
         """The next message that is not one that somebody waited for."""
         return self._receive(time.monotonic() + seconds)
 
@@ -354,7 +356,7 @@ class Connection:
         elif message.kind in (RETURN, ERROR):
             self._replies[message.reply_serial] = message
 
-    def finish_message(self, serial, seconds=20):
+    def finish_message(self, serial, seconds=PATIENCE):
         """The reply, as a message."""
         deadline = time.monotonic() + seconds
         while serial not in self._replies:
@@ -364,7 +366,7 @@ class Connection:
             raise BusError(message.error, message.body[0] if message.body else "")
         return message
 
-    def finish(self, serial, seconds=20):
+    def finish(self, serial, seconds=PATIENCE):
         return self.finish_message(serial, seconds).plain()
 
     def is_answered(self, serial):
@@ -376,7 +378,7 @@ class Connection:
             pass
         return serial in self._replies
 
-    def wait_signal(self, member, seconds=20):
+    def wait_signal(self, member, seconds=PATIENCE):
         """The next signal of that name; it and those before it are forgotten."""
         deadline = time.monotonic() + seconds
         while True:
@@ -388,7 +390,7 @@ class Connection:
 
     # ---- Both ----
 
-    def call(self, member, signature="", *body, seconds=20, **where):
+    def call(self, member, signature="", *body, seconds=PATIENCE, **where):
         return self.finish(self.begin(member, signature, *body, **where), seconds)
 
     def error(self, member, signature="", *body, **where):

@@ -6,6 +6,8 @@ And the manager that serves them, which is there when it is called, and has as f
 """
 
 import json
+import os
+import pathlib
 import re
 import subprocess
 
@@ -18,6 +20,8 @@ MANAGER = ("/org/ivshmem1", "org.ivshmem1.Manager")
 DAEMON = "ivshmemd.service"
 PRIVATE = "unix:path=/run/ivshmem/bus"
 EXPOSURE_MAX = 1.0
+TESTS = pathlib.Path(__file__).resolve().parents[1]
+NO_SUCH_PEER, BUSY = f"{NAME}.Error.NoSuchPeer", f"{NAME}.Error.Busy"
 
 # What busctl makes of the errors.
 MISSING, DENIED = "There is no domain", "Access denied"
@@ -50,6 +54,27 @@ while not select.select([sys.stdin], [], [], 0)[0]:
         done += result.returncode == 0
         said[result.stderr.strip()] += result.returncode != 0
 print(done, *(text for text, n in said.items() if n), sep="\\n")
+"""
+
+
+# Has a thousand calls and more in flight that polkit is to be asked about, and as many of clients that are gone by then:
+# `python3 -c WIRE+CROWD DOMAIN`. The bus daemon lets a connection wait for 128 replies. Prints how often which error came.
+CROWD = """
+import sys
+def begin():
+    client = Connection("/run/dbus/system_bus_socket")
+    return client, [client.begin("EvictPeer", "u", 7, **client.domain(sys.argv[1])) for _ in range(100)]
+crowd = [begin() for _ in range(24)]
+for client, _ in crowd[::2]:
+    client.close()
+errors = collections.Counter()
+for client, serials in crowd[1::2]:
+    for serial in serials:
+        try:
+            client.finish(serial)
+        except BusError as error:
+            errors[error.name] += 1
+print(*(f"{name} {n}" for name, n in errors.items()), sep="\\n")
 """
 
 
@@ -157,6 +182,30 @@ def tenants(machine):
         manager(machine, None, "StopDomain", "s", "ring")
         manager(machine, None, "StartDomain", "s", "ring")
         assert seen_by(machine, None) == ["ring"]
+
+
+def open_files(machine):
+    return len(os.listdir(machine.path(f"/proc/{machine.show(DAEMON, 'MainPID')}/fd")))
+
+
+def crowd(machine):
+    with machine.case("thousands of calls about which polkit is asked, half of them of clients that vanish: all is answered"):
+        managers = [machine.show(unit, "MainPID") for unit in (DAEMON, "polkit.service")]
+        before = open_files(machine)
+        program = (TESTS / "bus" / "wire.py").read_text() + CROWD
+        command = [*machine.enter("alice"), "/usr/bin/python3", "-c", program, "ring"]
+        crowd = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd="/")
+        machine.callback(crowd.kill)
+        while crowd.poll() is None:  # and others need not wait for it
+            assert seen_by(machine, "bob") == []
+        errors = dict(line.split() for line in crowd.communicate()[0].splitlines())
+        machine.comment(f"answers: {errors}")
+        assert crowd.returncode == 0 and int(errors.pop(NO_SUCH_PEER)) >= 100, errors
+        assert set(errors) <= {BUSY}, errors
+        assert [machine.show(unit, "MainPID") for unit in (DAEMON, "polkit.service")] == managers
+        until(lambda: open_files(machine) < before + 100, "none of it is left open")
+        manager(machine, "alice", "StopDomain", "s", "ring")
+        manager(machine, "alice", "StartDomain", "s", "ring")
 
 
 def guests(machine):
@@ -305,7 +354,7 @@ def body(machine):
     machine.add_user("alice", "ivshmem")
     machine.add_user("bob")
     machine.add_user("carol", "operators")
-    for part in (ways_in, tenants, guests, restarts, administrators, life, walls):
+    for part in (ways_in, tenants, crowd, guests, restarts, administrators, life, walls):
         part(machine)
 
 
