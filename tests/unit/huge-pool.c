@@ -45,7 +45,11 @@ static int pool_lock(const HugePool *pool) {
 
         snprintf(path, sizeof(path), "/sys/kernel/mm/hugepages/hugepages-%ukB", pool->kilobytes);
         fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd >= 0 && flock(fd, LOCK_EX) < 0) {
+        if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0) {
+                return fd;
+        }
+        fprintf(stderr, "# waiting for the huge pages of %u kB, which another test has\n", pool->kilobytes);
+        if (flock(fd, LOCK_EX) < 0) {
                 close(fd);
                 return -1;
         }

@@ -21,7 +21,11 @@ def _pool_lock():
     """Keeps other tests from changing the pool meanwhile: tests/unit/huge-pool.c takes the same lock."""
     fd = os.open(_POOL, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("# waiting for the huge pages, which another test has", flush=True)
+            fcntl.flock(fd, fcntl.LOCK_EX)
         yield
     finally:
         os.close(fd)
