@@ -12,7 +12,7 @@ import sys
 
 from machine import Machine
 
-from harness import Guest, Peer, Qemu, Skip, Tap, doorbell_device, guest_image
+from harness import Guest, Peer, Qemu, Skip, Tap, doorbell_device, guest_image, until
 
 # QEMU without a guest; nobody looks at what its virtual CPU does.
 NO_GUEST = ["-machine", "pc,accel=tcg", "-m", "32M", "-S"]
@@ -53,6 +53,18 @@ class Stage(Machine):
             yield
         if self._tap.failures > failures:
             self.save_journal(re.sub(r"\W+", "-", name)[:60])
+
+    def manager_on_bus(self):
+        """The unique name of the manager on the system bus; "" when there is none."""
+        bus = ("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus")
+        return self.run("busctl", "call", *bus, "GetNameOwner", "s", "org.ivshmem1", check=False).stdout
+
+    def kill_manager(self):
+        """kill -9. Whoever called before the bus has noticed would wait for an answer of the dead."""
+        killed = self.manager_on_bus()
+        assert killed, "there is no manager"
+        self.systemctl("kill", "--kill-whom=main", "--signal=KILL", "ivshmemd.service")
+        until(lambda: self.manager_on_bus() != killed, "the bus knows that the manager is gone")
 
     def peer(self, domain, vectors=1):
         """A client of ours. The server sees root, and no process of the machine's."""

@@ -72,7 +72,7 @@ def body(machine):
         check_doorbells(VECTORS, *guests)
 
     with machine.case("the manager is killed and the server restarted under the guests"):
-        machine.systemctl("kill", "--kill-whom=main", "--signal=KILL", "ivshmemd.service")
+        machine.kill_manager()
         ctl("restart", "ring")
         until(lambda: client.get("ring", "NPeers") == 2, "both are there")
         check_doorbells(VECTORS, *guests)

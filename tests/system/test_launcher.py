@@ -135,7 +135,7 @@ def body(machine):
 
     with machine.case("a manager that was killed or restarted finds all, and no domain notices"):
         pid = main_pid(machine, "ring")
-        machine.systemctl("kill", "--signal=KILL", DAEMON)
+        machine.kill_manager()
         until(lambda: main_pid(machine, "ring") == pid, "the domain goes on")
         assert prop(machine, "ring", "State") == "running"
         machine.systemctl("restart", DAEMON)

@@ -86,7 +86,7 @@ def restarts(machine, root, alice):
         check()
 
     with machine.case("it is killed: the next call finds another one that knows it all"):
-        kill(machine, UNIT)
+        machine.kill_manager()
         check()
 
     with machine.case("it is stopped; a domain that was started meanwhile is known afterwards"):

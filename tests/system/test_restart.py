@@ -41,7 +41,7 @@ def kill(machine, signal):
 
 def body(machine):
     machine.define("ring", text())
-    machine.drop_in(SERVICE, "[Service]\nWatchdogSec=2s\nTimeoutAbortSec=1s\n")
+    machine.drop_in(SERVICE, "[Service]\nWatchdogSec=10s\nTimeoutAbortSec=1s\n")
     machine.systemctl("start", SERVICE)
     domain = types.SimpleNamespace(path=machine.path(socket_of("ring")))
     workshop = machine.enter_context(Workshop("/nonexistent", machine.build, machine.logs / "guests"))

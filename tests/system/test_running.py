@@ -18,7 +18,8 @@ RELOAD_REFUSED = "aa7b0243bda9477daf2b3690eead6df8"
 
 PROGRAM = "/usr/bin/ivshmem-server"
 
-WATCHDOG = "[Service]\nWatchdogSec=3s\nTimeoutAbortSec=1s\n"
+# So long that it finds nobody who only waits for a processor.
+WATCHDOG = "[Service]\nWatchdogSec=10s\nTimeoutAbortSec=1s\n"
 
 
 def main_pid(machine, domain):
