@@ -385,16 +385,16 @@ static Daemon *daemon_of_pidfile(void *ctx, const char *path) {
 static void test_without_f_it_goes_to_the_background(void **state) {
         Served *served = served_new(*state, 1);
         char *pidfile = scratch_path(served->scratch, "pid");
+        char *name = talloc_asprintf(served, "ivshmem-test-%d", getpid());
         const ServerOptions options = {
-                .arguments = ARGUMENTS("-S", served->socket, "-M", "ivshmem-test-daemon", "-l", "1M", "-p",
-                                       pidfile),
+                .arguments = ARGUMENTS("-S", served->socket, "-M", name, "-l", "1M", "-p", pidfile),
                 .uid = LONELY_UID,
         };
         ServerProcess *parent;
         Daemon *daemon;
         int status;
 
-        served->shm = talloc_strdup(served, "/dev/shm/ivshmem-test-daemon");
+        served->shm = talloc_asprintf(served, "/dev/shm/%s", name);
         assert_int_equal(server_spawn(served, &options, &parent), 0);
         assert_int_equal(server_wait_end(parent, &status), 0);
         assert_int_equal(status, 0);
