@@ -9,6 +9,7 @@
 #include <string.h>
 #include <talloc.h>
 
+#include "dbus/authz.h"
 #include "service/base/list.h"
 
 #define POLKIT_NAME "org.freedesktop.PolicyKit1"
@@ -180,6 +181,26 @@ static int append_detail(sd_bus_message *message, const char *key, const char *v
         return value ? sd_bus_message_append(message, "{ss}", key, value) : 0;
 }
 
+/* The actions' own words name a domain. Where there is none to be named, whoever is to authenticate reads these (the detail
+ * "polkit.message" of polkit). */
+static const char *words_of(const PolkitQuestion *question) {
+        static const struct {
+                const char *action;
+                const char *words;
+        } table[] = {
+                { AUTHZ_INSPECT, "Authentication is required to see what others have of shared memory." },
+                { AUTHZ_MANAGE, "Authentication is required to manage the shared memory domains of all." },
+        };
+
+        for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+                if (question->interactive && !question->domain &&
+                    strcmp(table[i].action, question->action) == 0) {
+                        return table[i].words;
+                }
+        }
+        return NULL;
+}
+
 static int append_details(sd_bus_message *message, const PolkitQuestion *question) {
         char owner[16];
         int r = sd_bus_message_open_container(message, 'a', "{ss}");
@@ -193,6 +214,9 @@ static int append_details(sd_bus_message *message, const PolkitQuestion *questio
         }
         if (r >= 0) {
                 r = append_detail(message, "unit", question->unit);
+        }
+        if (r >= 0) {
+                r = append_detail(message, "polkit.message", words_of(question));
         }
         return r < 0 ? r : sd_bus_message_close_container(message);
 }

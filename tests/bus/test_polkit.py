@@ -84,6 +84,13 @@ def owners(scene, tap):
         alice.call("Start", **alice.domain("ring"), flags=INTERACTIVE)
         alice.call("Stop", **alice.domain("ring"), flags=INTERACTIVE)
         polkit.forget()
+    with tap.case("who is asked to is told what for, also where it is about no domain"):
+        for call, action in ((("Reload",), MANAGE), (("GetLimits", "u", 0), INSPECT)):
+            assert alice.error(*call).name == INTERACTION
+            assert polkit.asked().details == {}
+            alice.call(*call, flags=INTERACTIVE)
+            question = polkit.asked()
+            assert question.action == action and list(question.details) == ["polkit.message"], question
     with tap.case("listing never bothers anybody for a password"):
         alice.call("ListDomains", flags=INTERACTIVE)
         assert polkit.asked().flags == 0
