@@ -29,19 +29,26 @@ static int fail(void *ctx, char **ret_error, const char *path, int r, const char
 }
 
 /*
- * Whether anybody listens on the socket with this address: a datagram socket cannot connect to a stream socket,
- * and is told so (EPROTOTYPE) only when there is one behind the name. So nobody is woken by the question.
+ * Whether nobody listens on the socket with this address: a datagram socket cannot connect to a stream socket,
+ * and is told so (EPROTOTYPE) only when there is one behind the name. So nobody is woken by the question. -EPERM: it is
+ * another user's, and must not be asked.
  */
-static bool is_live(const struct sockaddr_un *address, socklen_t length) {
+static int check_stale(const struct sockaddr_un *address, socklen_t length) {
         cleanup_close int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-        return fd < 0 || connect(fd, (const struct sockaddr *) address, length) >= 0 ||
-               errno != ECONNREFUSED;
+        if (fd < 0) {
+                return errno_negative();
+        }
+        if (connect(fd, (const struct sockaddr *) address, length) >= 0) {
+                return -EADDRINUSE;
+        }
+        return errno == ECONNREFUSED ? 0 : errno == EACCES ? -EPERM : -EADDRINUSE;
 }
 
 /* Makes way for a new socket file: removes one that nobody listens on. */
 static int clear_name(const OwnFile *file, const struct sockaddr_un *address, socklen_t length) {
         struct stat st;
+        int r;
 
         if (fstatat(ownfile_directory(file), ownfile_name(file), &st, AT_SYMLINK_NOFOLLOW) < 0) {
                 return errno == ENOENT ? 0 : errno_negative();
@@ -49,10 +56,8 @@ static int clear_name(const OwnFile *file, const struct sockaddr_un *address, so
         if (!S_ISSOCK(st.st_mode)) {
                 return -EEXIST;
         }
-        if (is_live(address, length)) {
-                return -EADDRINUSE;
-        }
-        return errno_or(unlinkat(ownfile_directory(file), ownfile_name(file), /* flags= */ 0));
+        r = check_stale(address, length);
+        return r < 0 ? r : errno_or(unlinkat(ownfile_directory(file), ownfile_name(file), /* flags= */ 0));
 }
 
 static int bind_and_listen(int fd, OwnFile *file, const struct sockaddr_un *address, socklen_t length,
@@ -121,6 +126,9 @@ static const char *explain(int r) {
                 return "another process holds a lock on its directory (/proc/locks has it); end that, or choose another path";
         case -EADDRINUSE:
                 return "another server listens there; stop it first, or choose another path";
+        case -EPERM:
+                return "there is a socket of another user; if nobody listens there any more, have it removed, or "
+                       "choose another path";
         case -EEXIST:
                 return "there is a file that is no socket; remove it, or choose another path";
         case -ENOENT:

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -229,6 +230,27 @@ static void test_a_file_that_is_no_socket_is_left_alone(void **state) {
         talloc_free(served);
 }
 
+/* Left behind by root, say, where root's server was killed. */
+static void test_a_stale_socket_of_another_user(void **state) {
+        static const char text[] = "there is a socket of another user; if nobody listens";
+        Served *served = served_new(*state, 1);
+        const char *const *arguments = ARGUMENTS("-F", "-S", served->socket, "-M", "ivshmem-test-refused");
+        Fd *listener;
+
+        assert_int_equal(unix_listen(served, served->socket, SOCK_STREAM, &listener), 0);
+        talloc_free(listener);
+        assert_true(exists(served->socket));
+        /* It cannot be asked; then it can be, but not be removed from a directory like /tmp. */
+        assert_int_equal(chmod(served->socket, 0600), 0);
+        assert_refuses(served, arguments, text);
+        assert_int_equal(chmod(served->socket, 0666), 0);
+        assert_int_equal(chown(served->scratch->path, 0, 0), 0);
+        assert_int_equal(chmod(served->scratch->path, 01777), 0);
+        assert_refuses(served, arguments, text);
+        assert_true(exists(served->socket));
+        talloc_free(served);
+}
+
 /* ---- What it leaves ---- */
 
 static void stop_by(void *context, int signal) {
@@ -437,6 +459,7 @@ int main(void) {
                 TEST(test_a_second_server_on_the_same_memory),
                 TEST(test_what_a_killed_server_left_is_taken_over),
                 TEST(test_a_file_that_is_no_socket_is_left_alone),
+                TEST(test_a_stale_socket_of_another_user),
                 TEST(test_sigterm_removes_what_it_made),
                 TEST(test_sigint_removes_what_it_made),
                 TEST(test_a_start_that_is_stopped_leaves_nothing),
