@@ -178,6 +178,51 @@ static void test_what_is_no_bag(void **state) {
         close(pair[1]);
 }
 
+/* What a bag of one descriptor is like that somebody else has made. */
+static int forge(int fd, const char *text, size_t length) {
+        union {
+                struct cmsghdr header;
+                char bytes[CMSG_SPACE(sizeof(int))];
+        } control = { .header = { .cmsg_len = CMSG_LEN(sizeof(int)),
+                                  .cmsg_level = SOL_SOCKET,
+                                  .cmsg_type = SCM_RIGHTS } };
+        struct iovec iov = { .iov_base = (char *) text, .iov_len = length };
+        const struct msghdr header = {
+                .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
+        };
+        int pair[2];
+
+        memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+        assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+        assert_int_equal(sendmsg(pair[1], &header, 0), length);
+        close(pair[1]);
+        return pair[0];
+}
+
+static void test_notes_that_do_not_end(void **state) {
+        static const char nothing[BAG_NOTE_SIZE + 1]; /* longer than a note can be */
+        char note[BAG_NOTE_SIZE];
+        int fd = eventfd(0, EFD_CLOEXEC), copy;
+        const struct {
+                int bag;
+                int result;
+        } rows[] = {
+                { forge(fd, "x", 2), 0 },
+                { forge(fd, "x", 1), -EBADMSG },
+                { forge(fd, nothing, BAG_NOTE_SIZE), 0 },
+                { forge(fd, nothing, BAG_NOTE_SIZE + 1), -EBADMSG },
+        };
+
+        for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+                assert_int_equal(bag_look(rows[i].bag, &copy, 1, note), rows[i].result);
+                if (rows[i].result == 0) {
+                        close(copy);
+                }
+                close(rows[i].bag);
+        }
+        close(fd);
+}
+
 /* One that is too long is cut. */
 static void test_notes(void **state) {
         char note[BAG_NOTE_SIZE], text[BAG_NOTE_SIZE + 1];
@@ -200,11 +245,8 @@ static void test_notes(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                TEST(test_listening_sockets),
-                TEST(test_stored_descriptors),
-                TEST(test_a_bag_stays_full),
-                TEST(test_what_is_no_bag),
-                TEST(test_notes),
+                TEST(test_listening_sockets), TEST(test_stored_descriptors),    TEST(test_a_bag_stays_full),
+                TEST(test_what_is_no_bag),    TEST(test_notes_that_do_not_end), TEST(test_notes),
         };
 
         return cmocka_run_group_tests_name("inherited", tests, NULL, NULL);
