@@ -68,7 +68,7 @@ class Agent:
     def ring(self, peer, vector):
         self.command(f"ring {peer} {vector}")
 
-    def wait(self, vector, seconds=30):
+    def wait(self, vector, seconds=TIMEOUT):
         """Waits for a doorbell; returns and forgets the rings since the last time."""
         rings = int(self.command(f"wait {vector} {seconds * 1000}", seconds + TIMEOUT))
         if rings == 0:
