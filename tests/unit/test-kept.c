@@ -116,6 +116,7 @@ static void test_nonsense_is_none(void **state) {
                 { AT_LENGTHS + 4, 0 },
                 { AT_LENGTHS + 4, UINT32_MAX },
                 { AT_LENGTHS + 4, DEFINITION_TEXT_MAX + 1 },
+                { AT_LENGTHS + 4, 64U << 20 }, /* what is not there, and not too much for talloc */
                 { AT_LENGTHS + 8 + DEFINITION_TEXT_MAX, 0 },
         };
         void *ctx = *state;
