@@ -3,6 +3,7 @@
 """Path= under systemd: the file is made with privileges that the server does not have, and nobody can use these for
 anything else."""
 
+import re
 import signal
 
 from machine import CommandFailed
@@ -246,6 +247,17 @@ def check_links_to_definitions(machine):
     start_fails(machine, "borrowed", None, "is not directly in /dev/shm")
 
 
+def check_confined(machine):
+    """Run by hand there is nobody to hand the file over to."""
+    machine.define("alone", text("/dev/shm/alone"))
+    strace = ("strace", "-e", "trace=capset,openat2,unlinkat", "-o", "/run/calls")
+    said = machine.run(*strace, "/usr/libexec/ivshmem-prepare", "alone").stderr
+    assert "Cannot hand the file over to the service manager" in said, said
+    calls = re.findall(r"^(\w+)\(.* = ", machine.path("/run/calls").read_text(), re.MULTILINE)
+    assert calls[:2] == ["capset", "openat2"], calls
+    assert not machine.path("/dev/shm/alone").exists() and not machine.path(f"{NOTES}/alone").exists()
+
+
 CASES = {
     "owner, group and mode are as asked; the file stays over restarts and crashes, and goes with the domain": check_owner,
     "without an owner in the definition it is root's alone": check_no_owner,
@@ -256,6 +268,7 @@ CASES = {
     "another path or size takes effect when the domain was stopped, and until then is refused by name": check_changed,
     "a domain that is stopped while its server cannot start leaves nothing": check_hurt,
     "a start that fails after that leaves nothing": check_failed,
+    "its privileges are few before it looks at the path; what it cannot hand over it removes": check_confined,
     "a symbolic link on the way, or in its place, is refused and not followed": check_links,
     "a file of somebody else's, or with a second name, is refused and not touched": check_foreign_files,
     "a file that another domain has is refused, and that goes on": check_in_use,

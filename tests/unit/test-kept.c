@@ -104,6 +104,23 @@ static void test_what_no_text_says_is_not_kept(void **state) {
         talloc_free(bad);
 }
 
+/* What looks like one as far as it goes. */
+static void test_one_that_is_too_short(void **state) {
+        cleanup_close int fd = -EBADF, part = memfd_create("part", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        Definition *good = definition(*state, 3);
+        char bytes[4096];
+        Kept *kept;
+
+        assert_int_equal(kept_new(*state, &kept, &fd), 0);
+        assert_int_equal(kept_set(kept, good), 0);
+        assert_int_equal(pread(fd, bytes, sizeof(bytes), 0), sizeof(bytes));
+        assert_int_equal(write(part, bytes, sizeof(bytes)), sizeof(bytes));
+        assert_int_equal(fcntl(part, F_ADD_SEALS, SEALS), 0);
+        assert_int_equal(loaded(*state, part), -EINVAL);
+        talloc_free(kept);
+        talloc_free(good);
+}
+
 static void test_nonsense_is_none(void **state) {
         static const struct {
                 off_t at;
@@ -161,8 +178,11 @@ static void test_unsealed_is_refused(void **state) {
 
 int main(void) {
         static const struct CMUnitTest tests[] = {
-                TEST(test_the_last_one_counts),           TEST(test_the_one_before_is_whole),
-                TEST(test_what_no_text_says_is_not_kept), TEST(test_nonsense_is_none),
+                TEST(test_the_last_one_counts),
+                TEST(test_the_one_before_is_whole),
+                TEST(test_what_no_text_says_is_not_kept),
+                TEST(test_one_that_is_too_short),
+                TEST(test_nonsense_is_none),
                 TEST(test_unsealed_is_refused),
         };
 
