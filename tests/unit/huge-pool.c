@@ -4,11 +4,13 @@
 #include "tests/unit/huge-pool.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #define POOL_PATH_MAX 128U
+#define SETTLE_MSEC 10000
 
 static FILE *pool_open(const HugePool *pool, const char *name, const char *mode) {
         char path[POOL_PATH_MAX];
@@ -39,6 +41,14 @@ static void pool_resize(const HugePool *pool, uint64_t pages) {
         }
 }
 
+/* Pages that were taken from the pool while somebody had them, and go when they are given back. The kernel lets go of what
+ * a process had a moment after the process is gone. */
+static void pool_settle(const HugePool *pool) {
+        for (int i = 0; i < SETTLE_MSEC && huge_pool_number(pool, "surplus_hugepages") > 0; i++) {
+                (void) poll(NULL, 0, 1);
+        }
+}
+
 static int pool_lock(const HugePool *pool) {
         char path[POOL_PATH_MAX];
         int fd;
@@ -65,9 +75,10 @@ bool huge_pool_take(HugePool *pool, unsigned int kilobytes, uint64_t pages) {
                 fprintf(stderr, "# this machine has no huge pages of %u kB\n", kilobytes);
                 return false;
         }
-        pool->before = huge_pool_number(pool, "nr_hugepages");
+        pool_settle(pool);
+        pool->before = huge_pool_number(pool, "nr_hugepages") - huge_pool_number(pool, "surplus_hugepages");
         free_pages = huge_pool_number(pool, "free_hugepages") - huge_pool_number(pool, "resv_hugepages");
-        pool_resize(pool, pool->before + pages - free_pages);
+        pool_resize(pool, huge_pool_number(pool, "nr_hugepages") + pages - free_pages);
         free_pages = huge_pool_number(pool, "free_hugepages") - huge_pool_number(pool, "resv_hugepages");
         if (free_pages != pages) {
                 fprintf(stderr, "# wanted %llu free huge pages of %u kB, got %llu\n",
@@ -83,6 +94,7 @@ void huge_pool_release(HugePool *pool) {
                 return;
         }
         pool_resize(pool, pool->before);
+        pool_settle(pool);
         close(pool->lock);
         pool->lock = -1;
 }

@@ -7,6 +7,7 @@ import os
 import pathlib
 import subprocess
 
+from .process import until
 from .tap import Skip
 
 _POOL = pathlib.Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
@@ -31,6 +32,17 @@ def _pool_lock():
         os.close(fd)
 
 
+def _own():
+    """How many pages the pool has without those that go when whoever has them gives them back."""
+    return _number("nr_hugepages") - _number("surplus_hugepages")
+
+
+def _resize(count):
+    """The kernel lets go of what a process had a moment after the process is gone; the next test must not find it."""
+    (_POOL / "nr_hugepages").write_text(str(count))
+    until(lambda: _number("surplus_hugepages") == 0, "the huge pages were given back")
+
+
 def _check_huge_pages():
     if os.geteuid() != 0:
         raise Skip("root is needed to reserve huge pages")
@@ -43,14 +55,13 @@ def huge_pages(count):
     """Adds so many 2M pages to the machine's pool, and takes as many away at the end, whatever others did meanwhile."""
     _check_huge_pages()
     with _pool_lock():
-        before = _number("nr_hugepages")
-        (_POOL / "nr_hugepages").write_text(str(before + count))
+        _resize(_own() + count)
         try:
             if _number("free_hugepages") < count:
                 raise Skip(f"the machine has no memory for {count} huge pages in one piece each")
             yield
         finally:
-            (_POOL / "nr_hugepages").write_text(str(max(0, _number("nr_hugepages") - count)))
+            _resize(max(0, _own() - count))
 
 
 @contextlib.contextmanager
@@ -58,11 +69,11 @@ def huge_pages_to_change():
     """For a test that changes the pool of 2M pages itself; yields how many are free. It is put back at the end."""
     _check_huge_pages()
     with _pool_lock():
-        before = _number("nr_hugepages")
+        before = _own()
         try:
             yield _number("free_hugepages") - _number("resv_hugepages")
         finally:
-            (_POOL / "nr_hugepages").write_text(str(before))
+            _resize(before)
 
 
 @contextlib.contextmanager
