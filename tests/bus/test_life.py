@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 
-from scene import ALICE, NO, TIMEOUT, YES, create, names, run, until
+from scene import ALICE, BOB, NO, TIMEOUT, YES, create, names, run, until
 from wire import BusError, Connection, Variant
 
 
@@ -93,6 +93,16 @@ def idle(scene, tap):
         private.close()
     with tap.case("and in the end it does"):
         assert scene.manager.wait() == 0, scene.manager.output()
+    with tap.case("what was granted to see, and is another's by now, does not keep it"):
+        scene.start_manager("--idle", "1")
+        alice = scene.client(ALICE)
+        alice.call("GetDomain", "s", "ring")
+        file = scene.directory / "ring.domain"
+        text = file.read_text()
+        file.write_text(text + f"Owner={BOB}\n")
+        assert scene.manager.wait() == 0, scene.manager.output()
+        file.write_text(text)
+        alice.close()
     with tap.case("whoever calls as it gives up its name does not keep it"):
         notify = scene.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
         notify.bind(str(scene.folder / "notify"))

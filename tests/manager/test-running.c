@@ -486,6 +486,17 @@ static void test_start_together(void **state) {
         managed_free(managed);
 }
 
+/* A server that does not hear is killed, after ten seconds. */
+static void test_stop_deaf(void **state) {
+        Managed *managed = managed_new(*state);
+        Domain *domain = started(managed, "ring");
+
+        assert_int_equal(kill((pid_t) domain_main_pid(domain), SIGSTOP), 0);
+        assert_true(managed_stop(managed, "ring"));
+        assert_int_equal(domain_state(domain), DOMAIN_STOPPED);
+        managed_free(managed);
+}
+
 /* A start that takes long can be stopped. */
 static void test_stop_starting(void **state) {
         Managed *managed = managed_new(*state);
@@ -512,7 +523,7 @@ int main(void) {
                 TEST(test_start_fails),   TEST(test_remove_running),
                 TEST(test_new_manager),   TEST(test_died_unseen),
                 TEST(test_cancel),        TEST(test_start_together),
-                TEST(test_stop_starting),
+                TEST(test_stop_starting), TEST(test_stop_deaf),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
