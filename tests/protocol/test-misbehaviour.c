@@ -66,6 +66,60 @@ static void test_who_writes_is_disconnected(void **state) {
         assert_logged(served, "VM 2 left: breach of protocol");
 }
 
+/* Takes what the server has the service manager store, as systemd would. Returns how many descriptors. */
+static size_t take_stored(ServerProcess *server, int *ret, size_t max) {
+        size_t n = 0;
+
+        for (;;) {
+                union {
+                        struct cmsghdr header;
+                        char bytes[CMSG_SPACE(sizeof(int))];
+                } control;
+                char text[4096];
+                struct iovec iov = { .iov_base = text, .iov_len = sizeof(text) };
+                struct msghdr header = {
+                        .msg_iov = &iov,
+                        .msg_iovlen = 1,
+                        .msg_control = &control,
+                        .msg_controllen = sizeof(control),
+                };
+
+                if (recvmsg(fd_get(server->notify), &header, MSG_CMSG_CLOEXEC) < 0) {
+                        assert_int_equal(errno, EAGAIN);
+                        return n;
+                }
+                if (CMSG_FIRSTHDR(&header)) {
+                        assert_true(n < max);
+                        memcpy(&ret[n++], CMSG_DATA(CMSG_FIRSTHDR(&header)), sizeof(int));
+                }
+        }
+}
+
+/* The service manager holds a copy of its connection, which must not keep it open. */
+static void test_who_writes_is_disconnected_though_it_is_stored(void **state) {
+        ServerOptions options = { .follow = true, .uid = LONELY_UID };
+        Served *served = served_new(*state, 1);
+        int stored[16];
+        Client *client;
+        size_t n;
+        char *path;
+
+        assert_int_equal(scratch_write(served->scratch, "test.domain", "[Domain]\nSize=1M\n", &path), 0);
+        options.arguments = (const char *const[]){ "--definition", path, "-S", served->socket,
+                                                   "--fd-store",   "64", NULL };
+        assert_int_equal(server_start(served, &options, &served->server), SERVER_OK);
+        client = join(served, CLIENT_KEEP);
+        n = take_stored(served->server, stored, 16);
+        /* Its socket, and the bag with the doorbells of its seat. */
+        assert_true(n >= 2);
+        assert_int_equal(send(fd_get(client->socket), "x", 1, MSG_NOSIGNAL), 1);
+        assert_ended(client);
+        for (size_t i = 0; i < n; i++) {
+                close(stored[i]);
+        }
+        served_end(served);
+}
+
 static void test_who_writes_before_it_reads_is_disconnected(void **state) {
         Served *served = serve_definition(*state, "", 2, NULL);
         Bystanders bystanders = bystanders_join(served);
@@ -331,6 +385,7 @@ static void test_stuck_peers_that_leave_are_forgotten(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 TEST(test_who_writes_is_disconnected),
+                TEST(test_who_writes_is_disconnected_though_it_is_stored),
                 TEST(test_who_writes_before_it_reads_is_disconnected),
                 TEST(test_a_flood_ends_with_its_connection),
                 TEST(test_descriptors_sent_to_us_are_not_kept),
