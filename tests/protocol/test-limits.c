@@ -8,9 +8,11 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/lib/process.h"
+#include "tests/lib/socket.h"
 #include "tests/protocol/served.h"
 
 static void test_403_without_a_rule_only_root_may_join(void **state) {
@@ -136,6 +138,21 @@ static void test_who_was_refused_closes_first(void **state) {
         served_end(served);
 }
 
+/* Records of one user are bounded, and those that were left out are counted. */
+static void test_what_is_not_logged_is_counted(void **state) {
+        static const char text[] = " records about uid 54321";
+        Served *served = serve_definition(*state, "[Access]\nConnectRate=0\n", 1, NULL);
+        time_t end = time(NULL) + WAIT_MSEC / 1000;
+
+        do {
+                assert_true(time(NULL) < end);
+                for (size_t i = 0; i < 100; i++) {
+                        assert_int_equal(refusal_as(served, OTHER_UID), REFUSAL_NOT_PERMITTED);
+                }
+        } while (!strstr(server_log(served->server), text));
+        served_end(served);
+}
+
 static void test_507_more_than_max_peers(void **state) {
         Served *served = serve_definition(*state, "MaxPeers=3\n", 1, NULL);
         Client *clients[3];
@@ -168,6 +185,17 @@ static bool crowd_add(Served *served, Client **clients, size_t n) {
         return true;
 }
 
+static size_t log_count(Served *served, const char *text) {
+        const char *at = server_log(served->server);
+        size_t n = 0;
+
+        while ((at = strstr(at, text))) {
+                at++;
+                n++;
+        }
+        return n;
+}
+
 /* The drop-in form has no MaxPeers=: descriptors are the limit. Each peer takes a socket and its doorbells. */
 static void run_out_of_descriptors(void *context, uint32_t nofile) {
         const ServerOptions options = { .nofile = nofile };
@@ -180,7 +208,10 @@ static void run_out_of_descriptors(void *context, uint32_t nofile) {
         }
         assert_in_range(n, 10, 20);
         assert_views_exact(clients, n, 4, /* star= */ false);
-        assert_int_equal(refusal_of(served), REFUSAL_NO_FREE_SEAT);
+        for (size_t i = 0; i < 3; i++) {
+                assert_int_equal(refusal_of(served), REFUSAL_NO_FREE_SEAT);
+        }
+        assert_in_range(log_count(served, "Refusing new peers: "), 0, 1);
 
         /* A seat that is open already costs no more than the socket. */
         for (size_t i = 1; i < 6; i++) {
@@ -446,6 +477,7 @@ int main(void) {
                 TEST(test_429_peers_per_user),
                 TEST(test_429_connections_per_second),
                 TEST(test_who_was_refused_closes_first),
+                TEST(test_what_is_not_logged_is_counted),
                 TEST(test_507_more_than_max_peers),
                 TEST(test_507_when_descriptors_run_out),
                 TEST(test_descriptors_in_flight_are_not_used_up_by_stuck_peers),

@@ -235,6 +235,40 @@ static void test_stop_while_memory_is_wiped(void **state) {
         scene_end(scene);
 }
 
+/* They wait for the wipe, which takes minutes, and there is a bound. */
+static void test_open_for_too_many_who_wait(void **state) {
+        Scene *scene = scene_new(*state, "Size=256T\nWipeWhenIdle=yes\n" ACCESS_OTHERS, VECTORS);
+        Manager *manager = manage(scene, 0);
+
+        (void) open_while_it_wipes(scene, manager);
+        for (size_t i = 1; i < 64; i++) {
+                (void) ask_fd(manager, OPEN(OTHER_UID, OTHER_UID, 0));
+        }
+        assert_result(ask(manager, OPEN(OTHER_UID, OTHER_UID, 0)), CONTROL_SHORT,
+                      "too many wait to be admitted");
+        scene_end(scene);
+}
+
+/* Its end, which the server made, is one that waits when it is full. */
+static void test_open_for_who_does_not_read(void **state) {
+        Scene *scene = scene_new(*state, "MaxPeers=40\n" ACCESS_OTHERS "ConnectRate=0\n", 8);
+        Manager *manager = manage(scene, 0);
+        Client *clients[21];
+
+        for (size_t i = 0; i < 20; i++) {
+                clients[i] = join(scene->served, CLIENT_NOTE);
+        }
+        assert_int_equal(client_adopt(scene, ask_fd(manager, OPEN(OTHER_UID, OTHER_UID, 0)), CLIENT_NOTE,
+                                      &clients[20]),
+                         0);
+        /* More than it can have unread. */
+        for (size_t i = 0; i < 20; i++) {
+                assert_int_equal(client_read_doorbells(clients[i], 21 * 8), CLIENT_OK);
+        }
+        assert_views_exact(clients, 21, 8, /* star= */ false);
+        scene_end(scene);
+}
+
 /* The version that a client is refused by. */
 static int64_t refusal_of_opened(Scene *scene, Fd *fd) {
         int64_t refusal;
@@ -439,6 +473,8 @@ int main(void) {
                 TEST(test_open),
                 TEST(test_open_while_memory_is_wiped),
                 TEST(test_stop_while_memory_is_wiped),
+                TEST(test_open_for_too_many_who_wait),
+                TEST(test_open_for_who_does_not_read),
                 TEST(test_open_for_who_may_not),
                 TEST(test_open_by_group),
                 TEST(test_memory),
