@@ -140,6 +140,13 @@ static int try_write_readable(Scene *scene) {
         return errno_of(open(path, O_WRONLY | O_CLOEXEC));
 }
 
+static int try_truncate_readable(Scene *scene) {
+        char path[256];
+
+        snprintf(path, sizeof(path), "%s/text", scene->readable);
+        return errno_of(truncate(path, 1));
+}
+
 static int try_create(Scene *scene) {
         return errno_of(openat(scene->allowed_fd, "new", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
 }
@@ -177,6 +184,7 @@ static void test_landlock_alone(void **state) {
                 { "read elsewhere", try_read_other, 1, EACCES },
                 { "unlink elsewhere", try_unlink_other, 1, EACCES },
                 { "write where reading is allowed", try_write_readable, 1, EACCES },
+                { "truncate where reading is allowed", try_truncate_readable, 3, EACCES },
                 { "create where removing is allowed", try_create, 1, EACCES },
                 { "rename where removing is allowed", try_rename, 1, EACCES },
                 { "execute", try_execute, 1, EACCES },
