@@ -371,9 +371,7 @@ int prepare_main(int argc, char **argv) {
                 return EXIT_USAGE;
         }
         if (!domain_name_is_valid(argv[argc - 1])) {
-                fprintf(stderr,
-                        "ivshmem-prepare: \"%s\" is not a domain's name: a small letter, then at most 26 small "
-                        "letters, digits, \"_\" or \"-\"\n",
+                fprintf(stderr, "ivshmem-prepare: \"%s\" is not a domain's name: " DOMAIN_NAME_RULE "\n",
                         argv[argc - 1]);
                 return EXIT_USAGE;
         }

@@ -119,7 +119,7 @@ def body(machine):
             start_fails(machine, name)
             assert machine.show(service_of(name), "ActiveState") == "inactive"
             assert machine.show(f"ivshmem@{name}.socket", "ActiveState") == "failed"
-            assert any("is not a domain's name: a small letter" in text for text in machine.messages(f"ivshmem@{name}.socket"))
+            assert any("is not a domain's name: a lower-case letter" in text for text in machine.messages(f"ivshmem@{name}.socket"))
             assert starts(machine, name) == 0
             for unit in (f"ivshmem-file@{name}.service", f"ivshmem-control@{name}.socket"):
                 machine.until_shows(unit, "ActiveState", "inactive")
@@ -144,7 +144,8 @@ def body(machine):
         with machine.case("that done, it starts; the pages are its own until it is stopped"):
             follow_advice(machine.show(service_of("pages"), "StatusText"))
             machine.systemctl("start", service_of("pages"))
-            assert machine.peer("pages").memory.size() == pages * PAGE
+            with contextlib.closing(machine.peer("pages")) as peer:
+                assert peer.memory.size() == pages * PAGE
             machine.systemctl("stop", service_of("pages"), "ivshmem@pages.socket")
 
 

@@ -3,6 +3,7 @@
 """Path= under systemd: the file is made with privileges that the server does not have, and nobody can use these for
 anything else."""
 
+import contextlib
 import re
 import signal
 
@@ -106,9 +107,10 @@ def check_huge(machine):
         start(machine, "huge", definition({"Size": "2M", "HugePages": "2M", "Path": path, "PathGroup": "kvm"}))
         assert listed(machine, path, "%U:%G") == "root:kvm"
         assert listed(machine, "/dev/hugepages/vms", "%U:%G %a") == "root:root 755"
-        assert machine.peer("huge").memory.size() == 2 << 20
+        with contextlib.closing(machine.peer("huge")) as peer:
+            assert peer.memory.size() == 2 << 20
         machine.systemctl("restart", service_of("huge"))
-        machine.peer("huge")
+        machine.peer("huge").close()
         stop(machine, "huge")
         gone(machine, path)
         gone(machine, "/dev/hugepages/vms")

@@ -32,15 +32,24 @@ def _pool_lock():
         os.close(fd)
 
 
+def _surplus():
+    """Pages that are the pool's no more, and go when whoever has them gives them back."""
+    return _number("surplus_hugepages")
+
+
 def _own():
-    """How many pages the pool has without those that go when whoever has them gives them back."""
-    return _number("nr_hugepages") - _number("surplus_hugepages")
+    return _number("nr_hugepages") - _surplus()
 
 
 def _resize(count):
-    """The kernel lets go of what a process had a moment after the process is gone; the next test must not find it."""
     (_POOL / "nr_hugepages").write_text(str(count))
-    until(lambda: _number("surplus_hugepages") == 0, "the huge pages were given back")
+
+
+def _put_back(count, surplus):
+    """The kernel lets go of what a process had a moment after the process is gone; the next test must not find it. What
+    others had before the test they may keep."""
+    _resize(count)
+    until(lambda: _surplus() <= surplus, "the huge pages were given back")
 
 
 def _check_huge_pages():
@@ -52,16 +61,17 @@ def _check_huge_pages():
 
 @contextlib.contextmanager
 def huge_pages(count):
-    """Adds so many 2M pages to the machine's pool, and takes as many away at the end, whatever others did meanwhile."""
+    """Adds so many 2M pages to the machine's pool, and puts it back at the end."""
     _check_huge_pages()
     with _pool_lock():
-        _resize(_own() + count)
+        own, surplus = _own(), _surplus()
+        _resize(own + surplus + count)
         try:
             if _number("free_hugepages") < count:
                 raise Skip(f"the machine has no memory for {count} huge pages in one piece each")
             yield
         finally:
-            _resize(max(0, _own() - count))
+            _put_back(own, surplus)
 
 
 @contextlib.contextmanager
@@ -69,11 +79,11 @@ def huge_pages_to_change():
     """For a test that changes the pool of 2M pages itself; yields how many are free. It is put back at the end."""
     _check_huge_pages()
     with _pool_lock():
-        before = _own()
+        own, surplus = _own(), _surplus()
         try:
             yield _number("free_hugepages") - _number("resv_hugepages")
         finally:
-            _resize(before)
+            _put_back(own, surplus)
 
 
 @contextlib.contextmanager
