@@ -319,7 +319,8 @@ static int size_value_parse(void *ctx, const DefinitionKey *key, const char *tex
                 return definition_refuse(ctx, ret_error, "%s=%s is nothing; write a size, as in 64M",
                                          key->name, text);
         }
-        if (size & (size - 1)) {
+        /* What is less than any page is told the page it has to be, when HugePages= is known as well. */
+        if ((size & (size - 1)) && size > huge_pages_size(HUGE_PAGES_NONE)) {
                 return size_refuse(ctx, key, text, size, ret_error);
         }
         *(uint64_t *) field = size;

@@ -62,6 +62,7 @@ static void test_size(void **state) {
                 { "Size=0", .error = "f:2: Size=0 is nothing; write a size, as in 64M" },
                 { "Size=3M", .error = "f:2: Size=3M is not a power of two; write 2M or 4M" },
                 { "Size=4097", .error = "f:2: Size=4097 is not a power of two; write 4K or 8K" },
+                { "Size=3", .error = "f:2: Size=3 is less than one page; write at least 4K" },
                 { "Size=2K", .error = "f:2: Size=2K is less than one page; write at least 4K" },
                 { "Size=8388608T", .error = "f:2: Size=8388608T is more than any machine can address" },
                 { "Size=99999999T", .error = "f:2: Size=99999999T is more than any machine can address" },
