@@ -11,13 +11,13 @@ from harness import definition, until
 SMALL = definition({"Size": "1M"})
 
 
-# A name service that takes its time until it knows a user.
+# A name service that knows a user only when whatever does not wait for it has started, or failed to.
 LATE = """[Unit]
 Wants=nss-user-lookup.target
 Before=nss-user-lookup.target
 [Service]
 Type=oneshot
-ExecStart=/bin/sleep 1
+ExecStart=/bin/sh -c 'until [ "$(systemctl list-jobs --no-legend | grep -c running)" = 1 ]; do :; done'
 ExecStart=/usr/sbin/useradd --system late
 [Install]
 WantedBy=multi-user.target
